@@ -1,0 +1,83 @@
+/* vfm.h: the C API of the VFM programming manual ("API Reference"), with what it leaves open settled. */
+#ifndef VFM_H
+#define VFM_H
+
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define VFM_SUCCESS                   0
+#define VFM_ERROR_NO_MEMORY           -1
+#define VFM_ERROR_INVALID_PROGRAM     -2
+#define VFM_ERROR_INVALID_OPCODE      -3
+#define VFM_ERROR_STACK_OVERFLOW      -4
+#define VFM_ERROR_STACK_UNDERFLOW     -5
+#define VFM_ERROR_BOUNDS              -6
+#define VFM_ERROR_DIVISION_BY_ZERO    -7
+#define VFM_ERROR_LIMIT               -8
+#define VFM_ERROR_VERIFICATION_FAILED -9
+
+/* One instance: a loaded program and one shard of state. Not thread-safe; use one per thread. */
+typedef struct vfm_state {
+	struct {
+		uint32_t insn_limit; /* instructions per packet; default 10,000 */
+		uint32_t insn_count; /* instructions executed by vfm_step so far */
+	} hot;
+	uint32_t pc;         /* after vfm_step: address of the next instruction */
+	uint32_t sp;         /* after vfm_step: values on the stack */
+	uint64_t stack[256]; /* after vfm_step: stack[0] is the bottom */
+	struct vfm_private *priv;
+} vfm_state_t;
+
+/* NULL if memory runs out. */
+vfm_state_t *vfm_create(void);
+void vfm_destroy(vfm_state_t *vm);
+
+/* Verifies and copies the program. The tables it declares are made (empty). On failure the program loaded before, if any, stays.
+ * VFM_ERROR_INVALID_PROGRAM (empty or above 65,536 bytes), VFM_ERROR_INVALID_OPCODE, VFM_ERROR_VERIFICATION_FAILED,
+ * VFM_ERROR_STACK_OVERFLOW, VFM_ERROR_STACK_UNDERFLOW, VFM_ERROR_NO_MEMORY; vfm_last_reason() has it in words. */
+int vfm_load_program(vfm_state_t *vm, const uint8_t *program, uint32_t len);
+/* Bytecode from a file; VFM_ERROR_INVALID_PROGRAM if it cannot be read. */
+int vfm_load_program_file(vfm_state_t *vm, const char *filename);
+/* Why the last call failed; never NULL; valid until the next call on vm. */
+const char *vfm_last_reason(const vfm_state_t *vm);
+
+/* Runs the program on one packet. Returns what RET returned if it fits a positive int, INT_MAX if larger, or a negative error code:
+ * VFM_ERROR_BOUNDS, VFM_ERROR_DIVISION_BY_ZERO, VFM_ERROR_LIMIT, VFM_ERROR_INVALID_PROGRAM (nothing loaded). What the packet
+ * stored before its error stays stored. */
+int vfm_execute(vfm_state_t *vm, const uint8_t *packet, uint16_t packet_len);
+/* All 64 bits of what the last vfm_execute (or finished vfm_step) returned; 0 after an error. */
+uint64_t vfm_result(const vfm_state_t *vm);
+/* Packet time for the next packets, microseconds since 1970; never goes back (an earlier time is taken as the latest). 0 until set. */
+void vfm_set_time(vfm_state_t *vm, uint64_t us);
+/* Number of the port that the next packets come in by (INPUT); 0 until set. */
+void vfm_set_input(vfm_state_t *vm, uint32_t input);
+
+/* Single step. vfm_step_begin puts the packet in place (it must stay valid), each vfm_step executes one instruction and returns 1
+ * while there is more to do, 0 at the end (vfm_result), or a negative error code. Works on verified programs only. */
+int vfm_step_begin(vfm_state_t *vm, const uint8_t *packet, uint16_t packet_len);
+int vfm_step(vfm_state_t *vm);
+
+/* Table 0 with room for size entries, empty; replaces it if it is there. VFM_ERROR_NO_MEMORY. */
+int vfm_flow_table_init(vfm_state_t *vm, uint32_t size);
+/* Empties every table, preloaded entries included. */
+void vfm_flow_table_clear(vfm_state_t *vm);
+/* Fills a configuration table: the entry is preloaded (never evicted, never expires). VFM_ERROR_INVALID_PROGRAM if the program has
+ * no such table; VFM_ERROR_NO_MEMORY. */
+int vfm_flow_set(vfm_state_t *vm, uint8_t table, uint64_t key, uint64_t value);
+/* 1 and *value if the key is live, 0 if absent. */
+int vfm_flow_get(const vfm_state_t *vm, uint8_t table, uint64_t key, uint64_t *value);
+
+int vfm_verify(const uint8_t *program, uint32_t len);
+/* "Success", "Packet bounds exceeded", ...: the manual's words. */
+const char *vfm_error_string(int error);
+/* The short name used in verdict files: "BOUNDS", "DIVISION_BY_ZERO", "LIMIT", ... */
+const char *vfm_error_name(int error);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
