@@ -36,8 +36,8 @@ vfm_state_t *vfm_create(void);
 void vfm_destroy(vfm_state_t *vm);
 
 /* Verifies and copies the program. The tables it declares are made (empty). On failure the program loaded before, if any, stays.
- * VFM_ERROR_INVALID_PROGRAM (empty or above 65,536 bytes), VFM_ERROR_INVALID_OPCODE, VFM_ERROR_VERIFICATION_FAILED,
- * VFM_ERROR_STACK_OVERFLOW, VFM_ERROR_STACK_UNDERFLOW, VFM_ERROR_NO_MEMORY; vfm_last_reason() has it in words. */
+ * VFM_ERROR_INVALID_PROGRAM (empty or above 65,536 bytes), VFM_ERROR_INVALID_OPCODE, VFM_ERROR_VERIFICATION_FAILED
+ * (stack faults too) or VFM_ERROR_NO_MEMORY; vfm_last_reason() has it in words. */
 int vfm_load_program(vfm_state_t *vm, const uint8_t *program, uint32_t len);
 /* Bytecode from a file; VFM_ERROR_INVALID_PROGRAM if it cannot be read. */
 int vfm_load_program_file(vfm_state_t *vm, const char *filename);
