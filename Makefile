@@ -62,7 +62,9 @@ cmd_src := $(foreach f,$(folders),$(wildcard $(f)/cmd/*.c))
 test_lib_src := $(wildcard test/lib/*.c)
 suite_src := $(wildcard test/unit/*.c test/golden/*.c test/prop/*.c test/sim/*.c)
 tool_src := $(wildcard test/tools/*.c test/bench/*.c)
-fuzz_src := $(wildcard test/fuzz/*.c)
+fuzz_src := $(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c))
+# Tests that are scripts. Helpers of scripts live elsewhere (test/lib, test/tools).
+scripts := $(foreach d,unit golden prop sim net,$(wildcard test/$(d)/*.sh test/$(d)/*.py))
 
 libs := $(foreach f,$(layers),$(if $(call lib_src,$(f)),$(B)/lib$(f).a))
 bins := $(foreach s,$(cmd_src),$(BIN)/$(basename $(notdir $(s))))
@@ -107,6 +109,9 @@ $(suites) $(tools): $(B)/%: $(OBJ)/%.o $(B)/libtest.a $(libs)
 	$(call link,$<,$(B)/libtest.a)
 
 -include $(all_objs:.o=.d)
+
+test: all
+	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(scripts)
 
 help:
 	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
