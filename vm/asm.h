@@ -1,4 +1,4 @@
-/* asm.h: assembler and disassembler. asm(dis(bytes)) = bytes for any byte string. */
+/* asm.h: assembler and disassembler. asm(dis(bytes)) = bytes for any byte string of at most VFM_MAX_PROGRAM_BYTES. */
 #ifndef VM_ASM_H
 #define VM_ASM_H
 
@@ -12,6 +12,26 @@
 /* Assembles source (need not end in NUL) into *code (heap, the caller frees). Every error is appended to d; -EINVAL if there were
  * any, -ENOMEM. Does not verify. strict_manual refuses mnemonics beyond the manual's. */
 int asm_assemble(const char *source, size_t source_bytes, bool strict_manual, uint8_t **code, uint32_t *len, struct diag_list *d);
+
+/* Where an instruction came from. */
+struct asm_place {
+	uint32_t pc;
+	uint32_t line, column; /* from 1 */
+};
+
+/* Places of a program's instructions, ascending by pc. */
+struct asm_map {
+	uint32_t n, room;
+	struct asm_place *places;
+};
+
+/* asm_assemble, and fills *map, so that what the verifier says about an address can be said about a line. The caller releases it
+ * with asm_map_fini in any case. */
+int asm_assemble_map(const char *source, size_t source_bytes, bool strict_manual, uint8_t **code, uint32_t *len,
+		     struct asm_map *map, struct diag_list *d);
+void asm_map_fini(struct asm_map *map);
+/* The instruction that holds address pc, or the last one before it; NULL: none. O(log n). */
+const struct asm_place *asm_map_find(const struct asm_map *map, uint32_t pc);
 
 #define DIS_ADDRESSES 1u /* add "; 0012" comments */
 #define DIS_HEX       2u /* add the bytes as a comment */
