@@ -2,6 +2,7 @@
 #ifndef VFM_H
 #define VFM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -71,6 +72,12 @@ int vfm_flow_set(vfm_state_t *vm, uint8_t table, uint64_t key, uint64_t value);
 int vfm_flow_get(const vfm_state_t *vm, uint8_t table, uint64_t key, uint64_t *value);
 
 int vfm_verify(const uint8_t *program, uint32_t len);
+
+/* Compiles VFLisp (docs/vflisp.md) into *bytecode (heap, the caller frees), *len bytes that vfm_load_program accepts. On failure a
+ * negative error code (VFM_ERROR_INVALID_PROGRAM, VFM_ERROR_NO_MEMORY), *bytecode NULL, and error_msg, cut to error_len bytes with
+ * its NUL, says "LINE:COLUMN: what is wrong and what to do" about the first error; error_msg may be NULL if error_len is 0. */
+int vfl_compile_string(const char *source, uint8_t **bytecode, uint32_t *len, char *error_msg, size_t error_len);
+
 /* "Success", "Packet bounds exceeded", ...: the manual's words. */
 const char *vfm_error_string(int error);
 /* The short name used in verdict files: "BOUNDS", "DIVISION_BY_ZERO", "LIMIT", ... */
