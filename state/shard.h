@@ -25,6 +25,7 @@ struct shard {
 	bool is_flat;
 };
 
+/* Heap shard without tables: put them into tables[] (it then owns them unless shared[i]). NULL with errno ENOMEM or EINVAL. */
 struct shard *shard_new(uint32_t n_tables, uint64_t seed);
 void shard_free(struct shard *s);
 
@@ -44,13 +45,19 @@ void shard_store(struct shard *s, uint32_t index, uint64_t key, uint64_t value);
 uint64_t shard_add(struct shard *s, uint32_t index, uint64_t key, uint64_t delta);
 void shard_delete(struct shard *s, uint32_t index, uint64_t key);
 
-/* Sum of all tables' digests, each mixed with its index, and the clock. */
+/* Adds or overwrites a preloaded entry. -EINVAL: the table is not initialised; -ENOSPC: config.preload such entries are there;
+ * -ENOMEM (flat machine). */
+int shard_preload(struct shard *s, uint32_t index, uint64_t key, uint64_t value);
+
+/* Sum of all tables' digests, each mixed with its index, and the clock. Shared tables are left out: the plan's digest has them.
+ * The flat machine's digest covers live keys and values only, and is comparable with another flat machine's alone. */
 uint64_t shard_digest(struct shard *s);
 
-/* The flat machine: makes every table of s a naive one (balanced tree of tsearch(3), no capacity limit, idle_s as given). */
+/* The flat machine: makes every table of s, initialised or not, a naive one (balanced tree of tsearch(3), no capacity limit,
+ * idle_s[n_tables] as given) with the entries it holds now. -ENOMEM: s is as it was. */
 int shard_make_flat(struct shard *s, const uint32_t *idle_s);
 
-/* Calls visit for every live entry of table `index` at the shard's clock, in ascending order of key. */
+/* Calls visit for every live entry of table `index` at the shard's clock, in ascending order of key. -ENOMEM: nothing visited. */
 int shard_visit(const struct shard *s, uint32_t index, void (*visit)(void *arg, uint64_t key, uint64_t value), void *arg);
 
 #endif

@@ -104,8 +104,13 @@ uint64_t table_digest_full(const struct table *t);
 
 /* For replicas and snapshots: put an entry in verbatim (queue, position and mark as given) or take a key out. No eviction, no
  * expiry, not tracked as a change. Entries may come in any order; queues are put in order by position at the next insertion.
- * -ENOSPC above capacity, -EINVAL for a bad queue or mark. */
+ * -ENOSPC above capacity (or above config.preload for preloaded ones), -EINVAL for a bad queue, mark or position, -ENOMEM only
+ * if the table also has changes to report. */
 int table_put(struct table *t, const struct table_entry *e);
 void table_take(struct table *t, uint64_t key);
+/* Does now what the next insertion would do first after table_put() or a long time without insertions: puts queues in order and
+ * examines the expiry wheel. Removes nothing and changes no entry. A replica calls it after a snapshot and about once a second, so
+ * that its first insertion after a promotion is cheap. */
+void table_settle(struct table *t, uint32_t now_s);
 
 #endif
