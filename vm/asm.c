@@ -9,6 +9,7 @@
 
 #include "vm/asm_label.h"
 #include "vm/asm_lex.h"
+#include "vm/file.h"
 
 /* One mnemonic and its one or two opcodes. */
 struct mnemonic {
@@ -264,14 +265,14 @@ static void assemble_push(struct assembler *a, const struct asm_token *at, const
 {
 	struct operand o;
 
-	if (!take_operand(a, m->text, &value_range, &o) || !take_end(a, m->text, "one value or label") || !begin(a, at, 9 + ret))
+	if (!take_operand(a, m->text, &value_range, &o) || !take_end(a, m->text, "one value or label") || !begin(a, at, 9))
 		return;
 	put(a, VFM_OP_PUSH, 1);
 	if (o.is_label)
 		use_label(a, &o.name, false);
 	else
 		put(a, o.value, 8);
-	if (ret)
+	if (ret && begin(a, at, 1))
 		put(a, VFM_OP_RET, 1);
 }
 
@@ -397,8 +398,9 @@ static void assemble_line(struct assembler *a)
 	}
 }
 
-static bool check_text(struct assembler *a, size_t source_bytes)
+static bool check_text(struct assembler *a, const char *source, size_t source_bytes)
 {
+	const char *control;
 	struct asm_lexer x;
 
 	if (source_bytes > ASM_MAX_SOURCE_BYTES) {
@@ -406,13 +408,14 @@ static bool check_text(struct assembler *a, size_t source_bytes)
 			 source_bytes, ASM_MAX_SOURCE_BYTES);
 		return false;
 	}
-	x = a->lexer;
-	if (asm_lex_find_control(&x)) {
-		diag_add(a->d, DIAG_ERROR, x.line, (uint32_t)(x.at - x.line_start) + 1,
-			 "byte 0x%02x is not text; give assembly source (vfm-dis reads bytecode)", (unsigned char)*x.at);
-		return false;
-	}
-	return true;
+	control = file_find_control(source, (uint32_t)source_bytes);
+	if (!control)
+		return true;
+	asm_lex_init(&x, source, (uint32_t)source_bytes);
+	asm_lex_seek(&x, control);
+	diag_add(a->d, DIAG_ERROR, x.line, (uint32_t)(x.at - x.line_start) + 1,
+		 "byte 0x%02x is not text; give assembly source (vfm-dis reads bytecode)", (unsigned char)*control);
+	return false;
 }
 
 static void assemble_lines(struct assembler *a)
@@ -444,7 +447,7 @@ int asm_assemble_map(const char *source, size_t source_bytes, bool strict_manual
 		goto out;
 	collect_mnemonics(a);
 	asm_lex_init(&a->lexer, source, (uint32_t)source_bytes);
-	if (check_text(a, source_bytes))
+	if (check_text(a, source, source_bytes))
 		assemble_lines(a);
 	ret = a->error ? a->error : d->errors > errors_before ? -EINVAL : 0;
 	if (!ret) {

@@ -13,20 +13,14 @@ void asm_lex_init(struct asm_lexer *x, const char *source, uint32_t source_bytes
 	x->line = 1;
 }
 
-static bool is_control(unsigned char c)
+void asm_lex_seek(struct asm_lexer *x, const char *to)
 {
-	return (c < 0x20 && c != '\t' && c != '\n' && c != '\f' && c != '\r') || c == 0x7f;
-}
-
-bool asm_lex_find_control(struct asm_lexer *x)
-{
-	for (; x->at < x->end && !is_control((unsigned char)*x->at); x->at++) {
+	for (; x->at < to; x->at++) {
 		if (*x->at == '\n') {
 			x->line++;
 			x->line_start = x->at + 1;
 		}
 	}
-	return x->at < x->end;
 }
 
 static bool is_name_start(char c)

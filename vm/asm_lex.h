@@ -32,8 +32,8 @@ struct asm_lexer {
 
 /* Starts at the first line; a UTF-8 byte order mark is skipped. */
 void asm_lex_init(struct asm_lexer *x, const char *source, uint32_t source_bytes);
-/* Goes to the first byte that cannot be text (a control byte other than tab, line feed, form feed, return). False: none. */
-bool asm_lex_find_control(struct asm_lexer *x);
+/* Goes to a byte of the source, which must not lie before the present one. */
+void asm_lex_seek(struct asm_lexer *x, const char *to);
 /* The next token of this line; END again and again at its end. */
 void asm_lex_next(struct asm_lexer *x, struct asm_token *t);
 /* Goes to the next line; false if there is none. */

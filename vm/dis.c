@@ -112,12 +112,16 @@ static void write_comment(const struct disassembler *x, int column, uint32_t pc,
 
 static void write_instruction(const struct disassembler *x, const struct vfm_insn *insn)
 {
-	char operand[64];
+	char operand[64], doc[128];
 	int column;
 
 	format_operand(x, insn, operand, sizeof(operand));
 	column = fprintf(x->out, "    %s%s", vfm_ops[insn->op].mnemonic, operand);
-	write_comment(x, column, insn->pc, insn->next, vfm_ops[insn->op].doc);
+	if (insn->op == VFM_OP_PUSH)
+		snprintf(doc, sizeof(doc), "push 0x%" PRIx64, insn->imm);
+	else
+		snprintf(doc, sizeof(doc), "%s", vfm_ops[insn->op].doc);
+	write_comment(x, column, insn->pc, insn->next, doc);
 	fputc('\n', x->out);
 }
 

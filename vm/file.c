@@ -57,6 +57,17 @@ int file_read(const char *name, uint32_t max_bytes, char **data, uint32_t *bytes
 	return ret;
 }
 
+const char *file_find_control(const char *data, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < bytes; i++) {
+		unsigned char c = (unsigned char)data[i];
+
+		if ((c < 0x20 && c != '\t' && c != '\n' && c != '\f' && c != '\r') || c == 0x7f)
+			return data + i;
+	}
+	return NULL;
+}
+
 int file_write(const char *name, const void *data, uint32_t bytes)
 {
 	FILE *out = is_standard(name) ? stdout : fopen(name, "wb");

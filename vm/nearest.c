@@ -6,7 +6,7 @@
 
 void nearest_init(struct nearest *n, const char *wanted, uint32_t wanted_bytes, bool ignore_case)
 {
-	uint32_t worth = wanted_bytes / 3;
+	uint32_t worth = (wanted_bytes + 1) / 3;
 
 	memset(n, 0, sizeof(*n));
 	n->wanted = wanted;

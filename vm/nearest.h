@@ -19,7 +19,7 @@ struct nearest {
 
 void nearest_init(struct nearest *n, const char *wanted, uint32_t wanted_bytes, bool ignore_case);
 /* Offers one known name; of equally near ones the first offered stays. Distance: insertions, deletions, replacements and swaps of
- * neighbours; near enough is a third of the wanted name's length, at least 1, at most 3. */
+ * neighbours; near enough is a third of the wanted name's length, rounded, at least 1, at most 3. */
 void nearest_offer(struct nearest *n, const char *name, uint32_t name_bytes);
 
 #endif

@@ -9,6 +9,8 @@
 extern "C" {
 #endif
 
+#define VFM_VERSION "1.0.0"
+
 #define VFM_SUCCESS                   0
 #define VFM_ERROR_NO_MEMORY           -1
 #define VFM_ERROR_INVALID_PROGRAM     -2

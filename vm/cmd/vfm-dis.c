@@ -1,0 +1,122 @@
+/* vfm-dis: VFM bytecode to assembly (manual, "Command Line Tools"). Exit status: 0 done, 1 a file is wrong, 2 the command line is. */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/asm.h"
+#include "vm/file.h"
+#include "vm/vfm.h"
+
+#define USAGE_STATUS 2
+
+struct options {
+	const char *input, *output;
+	unsigned flags; /* DIS_* */
+};
+
+static const char help[] = "usage: vfm-dis [options] INPUT.bin [OUTPUT.asm]\n"
+			   "\n"
+			   "Writes bytecode as assembly, which assembles to the same bytes. \"-\" is standard input or output.\n"
+			   "\n"
+			   "  -a, --addresses  show the address of each instruction\n"
+			   "  -x, --hex        show the bytes of each instruction\n"
+			   "  -v, --verbose    say what each instruction does\n"
+			   "      --version    print the version\n"
+			   "  -h, --help       print this text\n";
+
+static int usage_error(const char *what, const char *which)
+{
+	fprintf(stderr, "vfm-dis: %s%s: see vfm-dis --help\n", what, which);
+	return USAGE_STATUS;
+}
+
+/* -1 to go on, else the exit status. */
+static int read_options(int argc, char **argv, struct options *o)
+{
+	static const struct option longs[] = {
+		{"addresses", no_argument, NULL, 'a'}, {"hex", no_argument, NULL, 'x'},  {"verbose", no_argument, NULL, 'v'},
+		{"version", no_argument, NULL, 'V'},   {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+	};
+
+	*o = (struct options){.output = "-"};
+	for (int c; (c = getopt_long(argc, argv, ":axvh", longs, NULL)) != -1;) {
+		switch (c) {
+		case 'a':
+			o->flags |= DIS_ADDRESSES;
+			break;
+		case 'x':
+			o->flags |= DIS_HEX;
+			break;
+		case 'v':
+			o->flags |= DIS_VERBOSE;
+			break;
+		case 'V':
+			puts("vfm-dis " VFM_VERSION);
+			return 0;
+		case 'h':
+			fputs(help, stdout);
+			return 0;
+		default:
+			return usage_error("unknown or ambiguous option ", argv[optind - 1]);
+		}
+	}
+	if (optind == argc)
+		return usage_error("no input file", "");
+	if (argc - optind > 2)
+		return usage_error("more than one output file, ", argv[optind + 2]);
+	o->input = argv[optind];
+	if (argc - optind == 2)
+		o->output = argv[optind + 1];
+	return -1;
+}
+
+static int cannot(const char *what, const char *name, int error)
+{
+	fprintf(stderr, "vfm-dis: cannot %s %s: %s\n", what, name, strerror(-error));
+	return EXIT_FAILURE;
+}
+
+static int read_bytecode(const char *name, char **code, uint32_t *len)
+{
+	int ret = file_read(name, VFM_MAX_PROGRAM_BYTES, code, len);
+
+	if (ret == -EFBIG) {
+		fprintf(stderr, "vfm-dis: cannot read %s: a program has at most %u bytes; is this the right file?\n", name,
+			VFM_MAX_PROGRAM_BYTES);
+		return EXIT_FAILURE;
+	}
+	return ret ? cannot("read", name, ret) : EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	char *code = NULL, *text = NULL;
+	size_t text_bytes = 0;
+	uint32_t len;
+	FILE *out;
+	int status = read_options(argc, argv, &o), ret;
+
+	if (status >= 0)
+		return status;
+	status = read_bytecode(o.input, &code, &len);
+	if (status)
+		return status;
+	/* Bytecode has control bytes; RET is one. */
+	if (len && !file_find_control(code, len))
+		fprintf(stderr, "vfm-dis: %s: warning: this looks like text, not bytecode: assemble it with vfm-asm first\n",
+			o.input);
+	out = open_memstream(&text, &text_bytes);
+	ret = out ? dis_disassemble((uint8_t *)code, len, o.flags, out) : -errno;
+	if (out && fclose(out) && !ret)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = file_write(o.output, text, (uint32_t)text_bytes);
+	if (ret)
+		status = cannot("write", o.output, ret);
+	free(text);
+	free(code);
+	return status;
+}
