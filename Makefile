@@ -1,21 +1,22 @@
 # A state-migrating packet-filter cluster. Goals:
 #
-#   make all        build libraries, programs (build/bin/) and test suites
+#   make all        build libraries, programs (build/bin/) and test suites (make bins: the programs alone)
 #   make demo       the guided tour of README.md; ends with "0 differing verdicts of N packets"
 #   make test       every test that fits in two minutes (what CI runs)
-#   make test-all   the long runs: 10^6 generated cases, long fuzzing, every mutant
+#   make test-all   the long runs: 10^6 generated cases, sanitizers, clang, long fuzzing, every mutant
 #   make bench      all benchmarks (bench-vm, bench-table, ...); each also writes build/bench/NAME.json
-#   make fuzz       libFuzzer on every parser, FUZZ_SECONDS each (default 60)
+#   make fuzz       libFuzzer on every parser, FUZZ_SECONDS each (default 60); FUZZ_KEEP=1 adds new inputs to test/fuzz/corpus
 #   make mutants    one-line faults put into the code, each of which must turn a test red
 #   make lint       formatting, layer check, cppcheck, clang-tidy, shellcheck
 #   make fmt        format the C files in place
-#   make deps       install the Debian packages of packages.txt
+#   make docs       draw docs/*.dot into build/docs and check the links of the pages
+#   make deps       install the Debian packages of packages.txt (test and demo install what they need themselves)
 #   make install    install programs, libvfm and its pkg-config file below PREFIX (default /usr/local)
 #   make clean      remove build/
 #   make help       this text
 #
-# Variables: SAN=address,undefined and CC=clang build beside the normal tree (build/san, build/clang), not over it;
-# ONLY=text runs only the test suites whose path contains text; V=1 shows the commands.
+# Variables: SAN=address,undefined (or thread) and CC=clang build beside the normal tree (build/san, build/clang), not over it;
+# ONLY=text runs only the test suites, or mutants, whose path contains text; V=1 shows the commands; PREFIX and DESTDIR for install.
 
 .DEFAULT_GOAL := all
 CC ?= gcc
@@ -27,7 +28,14 @@ V ?= 0
 Q := $(if $(filter 1,$(V)),,@)
 PREFIX ?= /usr/local
 
-variant := $(if $(SAN),san,$(if $(findstring clang,$(CC)),clang,))
+FUZZ_SECONDS ?= 60
+VERSION := 1.0.0
+goals := $(or $(MAKECMDGOALS),all)
+
+# One tree per kind of build: build, build/clang, build/san, build/clang-tsan, ...; build/fuzz for libFuzzer (SAN=fuzzer-no-link,...).
+empty :=
+kind := $(if $(findstring thread,$(SAN)),tsan,$(if $(findstring fuzzer,$(SAN)),fuzz,$(if $(SAN),san)))
+variant := $(if $(filter fuzz,$(kind)),fuzz,$(subst $(empty) ,-,$(strip $(if $(findstring clang,$(CC)),clang) $(kind))))
 B := build$(if $(variant),/$(variant))
 BIN := $(B)/bin
 OBJ := $(B)/obj
@@ -52,9 +60,18 @@ CFLAGS ?=
 LDFLAGS ?=
 flags = $(base) $(san) $(CFLAGS) -fPIC -MMD -MP
 
-ifneq ($(filter-out clean help deps fmt install-deps,$(or $(MAKECMDGOALS),all)),)
-pkg_cflags := $(shell pkg-config --cflags $(all_pkgs) 2>/dev/null)
-pkg_libs := $(shell pkg-config --libs $(all_pkgs) 2>/dev/null)
+# What compiles needs the libraries. demo, test and test-all install them; the others say so.
+ifneq ($(filter-out clean help deps fmt,$(goals)),)
+ifneq ($(filter demo test test-all,$(goals)),)
+ifneq ($(shell sh .ci/deps.sh >&2 && echo ready),ready)
+$(error packages are missing, see above)
+endif
+endif
+ifneq ($(shell pkg-config --exists $(all_pkgs) 2>/dev/null && echo ready),ready)
+$(error packages are missing: run make deps)
+endif
+pkg_cflags := $(shell pkg-config --cflags $(all_pkgs))
+pkg_libs := $(shell pkg-config --libs $(all_pkgs))
 endif
 
 lib_src = $(wildcard $(1)/*.c)
@@ -70,17 +87,21 @@ libs := $(foreach f,$(layers),$(if $(call lib_src,$(f)),$(B)/lib$(f).a))
 bins := $(foreach s,$(cmd_src),$(BIN)/$(basename $(notdir $(s))))
 suites := $(suite_src:%.c=$(B)/%)
 tools := $(tool_src:%.c=$(B)/%)
+replays := $(fuzz_src:%.c=$(B)/%)
+sources := $(foreach f,$(folders),$(call lib_src,$(f))) $(cmd_src) $(test_lib_src) $(suite_src) $(tool_src) $(wildcard test/fuzz/*.c)
+c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/golden test/prop test/sim test/tools test/bench,$(f)/*.h))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
-all_objs := $(call objs,$(foreach f,$(folders),$(call lib_src,$(f))) $(cmd_src) $(test_lib_src) $(suite_src) $(tool_src))
+all_objs := $(call objs,$(sources))
 
-.PHONY: all demo test test-all bench fuzz mutants lint fmt deps install clean help docs sim
-all: $(libs) $(bins) $(suites) $(tools)
+.PHONY: all bins demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs
+all: $(libs) $(bins) $(suites) $(tools) $(replays)
+bins: $(bins) $(tools)
 
 # DPDK's headers want SSE4 and its own configuration; only the files that talk to it are built so.
 dpdk_objs := $(filter %dpdk.o,$(all_objs))
-$(dpdk_objs): flags += $(shell pkg-config --cflags libdpdk 2>/dev/null)
-dpdk_libs = $(if $(dpdk_objs),$(shell pkg-config --libs libdpdk 2>/dev/null))
+$(dpdk_objs): pkg_cflags += $(if $(dpdk_objs),$(shell pkg-config --cflags libdpdk 2>/dev/null))
+dpdk_libs := $(if $(dpdk_objs),$(shell pkg-config --libs libdpdk 2>/dev/null))
 
 $(OBJ)/%.o: %.c
 	@mkdir -p $(@D)
@@ -107,14 +128,84 @@ $(foreach s,$(cmd_src),$(eval $(call bin_rule,$(s))))
 $(suites) $(tools): $(B)/%: $(OBJ)/%.o $(B)/libtest.a $(libs)
 	@mkdir -p $(@D)
 	$(call link,$<,$(B)/libtest.a)
+# A fuzz harness is run by libFuzzer in build/fuzz, and replayed over its corpus by a plain main everywhere else.
+$(replays): $(B)/%: $(OBJ)/%.o $(if $(filter fuzz,$(kind)),,$(OBJ)/test/fuzz/replay.o) $(B)/libtest.a $(libs)
+	@mkdir -p $(@D)
+	$(call link,$(if $(filter fuzz,$(kind)),-fsanitize=fuzzer) $(filter %.o,$^),$(B)/libtest.a)
+fuzz-bins: $(replays)
 
 -include $(all_objs:.o=.d)
 
 test: all
-	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(scripts)
+	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(replays) $(scripts)
+
+test-all:
+	$(MAKE) test TEST_ALL=1
+	$(MAKE) test CC=clang
+	$(MAKE) test SAN=address,undefined
+	$(MAKE) fuzz FUZZ_SECONDS=$(if $(filter 60,$(FUZZ_SECONDS)),600,$(FUZZ_SECONDS))
+	$(MAKE) mutants lint
+
+demo: bins
+	@BUILD=$(B) bash test/tools/demo.sh
+
+fuzz:
+	+@$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
+	@BUILD=build/fuzz SECONDS_EACH=$(FUZZ_SECONDS) ONLY='$(ONLY)' bash test/fuzz/run.sh $(basename $(notdir $(fuzz_src)))
+
+mutants:
+	@BUILD=$(B) ONLY='$(ONLY)' bash test/mutants/run.sh
+
+# bench-NAME runs test/bench/NAME.c or bench_NAME.c; bench runs all of them, one after another.
+bench_src := $(wildcard test/bench/*.c)
+define bench_rule
+.PHONY: bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
+bench-$(patsubst bench_%,%,$(basename $(notdir $(1)))): $(1:%.c=$(B)/%)
+	@mkdir -p $(B)/bench
+	BUILD=$(B) $$<
+bench: bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
+endef
+$(foreach s,$(bench_src),$(eval $(call bench_rule,$(s))))
+.NOTPARALLEL: bench
+
+compile_commands.json: Makefile $(sources)
+	@{ echo '['; sep=; for s in $(sources); do echo "$$sep{\"directory\":\"$(CURDIR)\",\"file\":\"$$s\"," \
+		"\"command\":\"$(CC) $(flags) $(pkg_cflags) -c $$s\"}"; sep=,; done; echo ']'; } >$@
+
+lint: compile_commands.json
+	@bash test/lint.sh $(filter-out %dpdk.c,$(sources))
+
+fmt:
+	clang-format -i $(c_files)
+
+docs: $(patsubst docs/%.dot,build/docs/%.svg,$(wildcard docs/*.dot))
+	python3 test/golden/docs_links.py
+build/docs/%.svg: docs/%.dot
+	@mkdir -p $(@D)
+	dot -Tsvg -o $@ $<
+
+deps:
+	@sh .ci/deps.sh all
+
+# libvfm is state and vm in one library, with the manual's C API as its only exported names.
+libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm))
+$(B)/libvfm.a: $(libvfm_objs)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+$(B)/libvfm.so.1: $(libvfm_objs) vm/libvfm.map
+	$(Q)$(CC) $(san) $(LDFLAGS) -shared -Wl,-soname,libvfm.so.1 -Wl,--version-script=vm/libvfm.map -o $@ $(libvfm_objs)
+install: bins $(B)/libvfm.a $(B)/libvfm.so.1
+	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig)
+	install $(bins) $(DESTDIR)$(PREFIX)/bin
+	install -m 644 vm/vfm.h $(DESTDIR)$(PREFIX)/include
+	install -m 644 $(B)/libvfm.a $(DESTDIR)$(PREFIX)/lib
+	install $(B)/libvfm.so.1 $(DESTDIR)$(PREFIX)/lib
+	ln -sf libvfm.so.1 $(DESTDIR)$(PREFIX)/lib/libvfm.so
+	printf '%s\n' 'prefix=$(PREFIX)' 'Name: libvfm' 'Description: the VFM packet filter machine' 'Version: $(VERSION)' \
+		'Libs: -L$${prefix}/lib -lvfm' 'Cflags: -I$${prefix}/include' >$(DESTDIR)$(PREFIX)/lib/pkgconfig/vfm.pc
 
 help:
-	@sed -n 's/^# \{0,1\}//p; /^$$/q' Makefile
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
 
 clean:
 	rm -rf build compile_commands.json

@@ -87,7 +87,7 @@ for suite in "$@"; do
 	[[ -z ${ONLY:-} || $suite == *"$ONLY"* ]] && suites+=("$suite")
 done
 if [ ${#suites[@]} = 0 ]; then
-	echo "run.sh: no suite to run${ONLY:+ whose path contains '$ONLY'}" >&2
+	echo "run.sh: no suite to run${ONLY:+ whose path contains "$ONLY"}" >&2
 	exit 1
 fi
 results=()

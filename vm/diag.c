@@ -130,7 +130,7 @@ static bool comes_before(const struct diag *a, const struct diag *b)
 
 void diag_print(const struct diag_list *d, FILE *out)
 {
-	uint32_t order[DIAG_MAX];
+	uint32_t order[DIAG_MAX] = {0};
 
 	for (uint32_t i = 0; i < d->count; i++) {
 		uint32_t j = i;

@@ -20,7 +20,7 @@ struct machine {
 	struct vfm_packet packet;
 	bool done;
 	struct vfm_result result;
-	uint64_t stack[VFM_STACK_SLOTS + 2];	/* two more, so that operands are read without a test */
+	uint64_t stack[VFM_STACK_SLOTS + 2]; /* two more, so that operands are read without a test */
 };
 
 /* Ready to run packet on shard; advances the shard's clock. Any bytecode, verified or not. */
