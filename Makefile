@@ -31,6 +31,11 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 VERSION := 1.0.0
 goals := $(or $(MAKECMDGOALS),all)
+# As many compilers at a time as there are processors, unless make is told -j; cleaning first waits for its turn.
+$(if $(filter -j%,$(MAKEFLAGS) $(MFLAGS)),,$(eval MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)))
+ifneq ($(filter clean,$(goals)),)
+.NOTPARALLEL:
+endif
 
 # One tree per kind of build: build, build/clang, build/san, build/clang-tsan, ...; build/fuzz for libFuzzer (SAN=fuzzer-no-link,...).
 empty :=
@@ -158,15 +163,16 @@ mutants:
 
 # bench-NAME runs test/bench/NAME.c or bench_NAME.c; bench runs all of them, one after another.
 bench_src := $(wildcard test/bench/*.c)
+bench_name = bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
 define bench_rule
-.PHONY: bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
-bench-$(patsubst bench_%,%,$(basename $(notdir $(1)))): $(1:%.c=$(B)/%)
+.PHONY: $(call bench_name,$(1))
+$(call bench_name,$(1)): $(1:%.c=$(B)/%)
 	@mkdir -p $(B)/bench
 	BUILD=$(B) $$<
-bench: bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
 endef
 $(foreach s,$(bench_src),$(eval $(call bench_rule,$(s))))
-.NOTPARALLEL: bench
+bench:
+	@set -e; for b in $(foreach s,$(bench_src),$(call bench_name,$(s))); do $(MAKE) $$b; done
 
 compile_commands.json: Makefile $(sources)
 	@{ echo '['; sep=; for s in $(sources); do echo "$$sep{\"directory\":\"$(CURDIR)\",\"file\":\"$$s\"," \
