@@ -38,21 +38,6 @@ struct assembler {
 
 /* ---- output ---- */
 
-static bool append_place(struct asm_map *map, uint32_t pc, uint32_t line, uint32_t column)
-{
-	if (map->n == map->room) {
-		uint32_t room = map->room ? 2 * map->room : 64;
-		struct asm_place *places = realloc(map->places, room * sizeof(*places));
-
-		if (!places)
-			return false;
-		map->places = places;
-		map->room = room;
-	}
-	map->places[map->n++] = (struct asm_place){pc, line, column};
-	return true;
-}
-
 /* Begins an instruction of that many bytes; false if there is no room for it. */
 static bool begin(struct assembler *a, const struct asm_token *at, uint32_t bytes)
 {
@@ -63,7 +48,7 @@ static bool begin(struct assembler *a, const struct asm_token *at, uint32_t byte
 		a->full = true;
 		return false;
 	}
-	if (!append_place(a->map, a->len, a->lexer.line, at->column))
+	if (asm_map_append(a->map, (struct asm_place){a->len, a->lexer.line, at->column}))
 		a->error = -ENOMEM;
 	return !a->error;
 }
@@ -470,25 +455,4 @@ int asm_assemble(const char *source, size_t source_bytes, bool strict_manual, ui
 
 	asm_map_fini(&map);
 	return ret;
-}
-
-void asm_map_fini(struct asm_map *map)
-{
-	free(map->places);
-	memset(map, 0, sizeof(*map));
-}
-
-const struct asm_place *asm_map_find(const struct asm_map *map, uint32_t pc)
-{
-	uint32_t lo = 0, hi = map->n; /* places[0, lo) begin at or before pc; places[hi, n) after it */
-
-	while (lo < hi) {
-		uint32_t mid = lo + (hi - lo) / 2;
-
-		if (map->places[mid].pc <= pc)
-			lo = mid + 1;
-		else
-			hi = mid;
-	}
-	return lo ? &map->places[lo - 1] : NULL;
 }

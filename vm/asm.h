@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "vm/diag.h"
-#include "vm/isa.h"
+#include "vm/verify.h"
 
 #define ASM_MAX_SOURCE_BYTES (64u << 20)
 
@@ -29,9 +29,17 @@ struct asm_map {
  * with asm_map_fini in any case. */
 int asm_assemble_map(const char *source, size_t source_bytes, bool strict_manual, uint8_t **code, uint32_t *len,
 		     struct asm_map *map, struct diag_list *d);
+int asm_map_append(struct asm_map *map, struct asm_place place); /* -ENOMEM */
 void asm_map_fini(struct asm_map *map);
 /* The instruction that holds address pc, or the last one before it; NULL: none. O(log n). */
 const struct asm_place *asm_map_find(const struct asm_map *map, uint32_t pc);
+/* Says why the verifier refused, at the line of the instruction it is about (map NULL: without a position). */
+void asm_map_say_reject(const struct vfm_reject *reject, const struct asm_map *map, struct diag_list *d);
+
+/* asm_assemble, then the verifier, whose reason is said at the line of the instruction it is about. verify_flags as for
+ * vfm_verify_program; proof may be NULL, else it is filled on success. On failure (-EINVAL, -ENOMEM) *code is not set. */
+int asm_assemble_verified(const char *source, size_t source_bytes, unsigned verify_flags, uint8_t **code, uint32_t *len,
+			  struct vfm_proof *proof, struct diag_list *d);
 
 #define DIS_ADDRESSES 1u /* add "; 0012" comments */
 #define DIS_HEX       2u /* add the bytes as a comment */

@@ -9,20 +9,8 @@
 
 #include "vm/asm.h"
 #include "vm/file.h"
-#include "vm/vfm.h"
 
 enum filter_form { FILTER_BYTECODE, FILTER_ASSEMBLY, FILTER_VFLISP };
-
-static bool is_bytecode(const char *text, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		char c = text[i];
-
-		if ((unsigned char)c < ' ' && c != '\t' && c != '\n' && c != '\f' && c != '\r')
-			return true;
-	}
-	return false;
-}
 
 static bool ends_in(const char *name, const char *ending)
 {
@@ -49,20 +37,13 @@ static char first_token(const char *text, size_t n)
 
 static enum filter_form form_of(const char *name, const char *text, size_t n)
 {
-	if (is_bytecode(text, n))
+	if (file_find_control(text, (uint32_t)n))
 		return FILTER_BYTECODE;
 	if (ends_in(name, ".vfl"))
 		return FILTER_VFLISP;
 	if (ends_in(name, ".vfm") || ends_in(name, ".asm"))
 		return FILTER_ASSEMBLY;
 	return first_token(text, n) == '(' ? FILTER_VFLISP : FILTER_ASSEMBLY;
-}
-
-/* Says a rejection; place: where in the source, NULL: not known. */
-static void say_reject(struct diag_list *d, const struct vfm_reject *reject, const struct asm_place *place)
-{
-	diag_add(d, DIAG_ERROR, place ? place->line : 0, place ? place->column : 0, "not verified (%s, address %04x): %s",
-		 vfm_error_name(reject->code), reject->pc, reject->reason);
 }
 
 /* Verifies code; what the verifier says goes into d. */
@@ -72,7 +53,7 @@ static struct program *verified(const uint8_t *code, uint32_t len, unsigned flag
 	struct program *p = program_new(code, len, flags, &reject);
 
 	if (!p)
-		say_reject(d, &reject, map ? asm_map_find(map, reject.pc) : NULL);
+		asm_map_say_reject(&reject, map, d);
 	return p;
 }
 

@@ -8,7 +8,6 @@
 
 #include "vm/asm.h"
 #include "vm/file.h"
-#include "vm/verify.h"
 #include "vm/vfm.h"
 
 #define USAGE_STATUS 2
@@ -85,43 +84,30 @@ static int read_options(int argc, char **argv, struct options *o)
 	return -1;
 }
 
-/* Says the verifier's reason at the line of the instruction it is about. */
-static void report_reject(const struct vfm_reject *reject, const struct asm_map *map, struct diag_list *d)
-{
-	const struct asm_place *place = asm_map_find(map, reject->pc);
-
-	diag_add(d, DIAG_ERROR, place ? place->line : 0, place ? place->column : 0, "not verified (%s, address %04x): %s",
-		 vfm_error_name(reject->code), reject->pc, reject->reason);
-}
-
 static void print_summary(const struct options *o, uint32_t len, const struct vfm_proof *proof)
 {
 	if (!o->verify)
 		fprintf(stderr, "%s: %u bytes, not verified\n", o->input, len);
 	else
-		fprintf(stderr, "%s: %u bytes, %u instructions, at most %u values on the stack, %s, %s\n", o->input, len, proof->n,
+		fprintf(stderr, "%s: %u bytes, %u instructions, stack depth at most %u, %s, %s\n", o->input, len, proof->n,
 			proof->max_depth, proof->has_loop ? "a loop" : "no loop",
 			proof->unequal_joins ? "paths join at unequal depths" : "paths join at equal depths");
 }
 
-/* Assembles and verifies source into *code. */
 static int build(const struct options *o, const char *source, uint32_t source_bytes, uint8_t **code, uint32_t *len,
 		 struct diag_list *d)
 {
 	struct vfm_proof proof = {0};
-	struct vfm_reject reject;
-	struct asm_map map;
-	int ret = asm_assemble_map(source, source_bytes, o->strict_manual, code, len, &map, d);
+	int ret;
 
-	if (!ret && o->verify &&
-	    vfm_verify_program(*code, *len, o->strict_manual ? VFM_VERIFY_STRICT_MANUAL : 0, &proof, &reject) != VFM_SUCCESS) {
-		report_reject(&reject, &map, d);
-		ret = -EINVAL;
-	}
+	if (o->verify)
+		ret = asm_assemble_verified(source, source_bytes, o->strict_manual ? VFM_VERIFY_STRICT_MANUAL : 0, code, len,
+					    &proof, d);
+	else
+		ret = asm_assemble(source, source_bytes, o->strict_manual, code, len, d);
 	if (!ret && o->verbose)
 		print_summary(o, *len, &proof);
 	vfm_proof_fini(&proof);
-	asm_map_fini(&map);
 	return ret;
 }
 
