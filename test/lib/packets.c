@@ -51,6 +51,12 @@ uint16_t packet_checksum(const uint8_t *data, uint32_t bytes, uint32_t sum)
 	return ~s;
 }
 
+/* 0 to 255 */
+#define FOUR(n)    (n), (n) + 1, (n) + 2, (n) + 3
+#define SIXTEEN(n) FOUR(n), FOUR((n) + 4), FOUR((n) + 8), FOUR((n) + 12)
+#define MANY(n)    SIXTEEN(n), SIXTEEN((n) + 16), SIXTEEN((n) + 32), SIXTEEN((n) + 48)
+static const uint8_t pattern[256] = {MANY(0), MANY(64), MANY(128), MANY(192)};
+
 static void payload_fill(uint8_t *at, const uint8_t *payload, uint32_t bytes)
 {
 	assert(bytes <= PACKET_PAYLOAD_BYTES);
@@ -58,8 +64,8 @@ static void payload_fill(uint8_t *at, const uint8_t *payload, uint32_t bytes)
 		memcpy(at, payload, bytes);
 		return;
 	}
-	for (uint32_t i = 0; i < bytes; i++)
-		at[i] = i;
+	for (uint32_t i = 0; i < bytes; i += sizeof pattern)
+		memcpy(at + i, pattern, bytes - i < sizeof pattern ? bytes - i : sizeof pattern);
 }
 
 /* The header of a frame; returns where its payload starts. */
