@@ -177,9 +177,17 @@ static struct ir_fact bit_xor(const struct ir_fact *a, const struct ir_fact *b)
 	return make(0, ~0ULL, (a->zeros & b->zeros) | (a->ones & b->ones), (a->zeros & b->ones) | (a->ones & b->zeros));
 }
 
+/* Shift counts are taken modulo 64. */
+static struct ir_fact shift_count(const struct ir_fact *b)
+{
+	struct ir_fact six_bits = fact_of(63);
+
+	return b->hi <= 63 ? *b : bit_and(b, &six_bits);
+}
+
 static struct ir_fact shift_left(const struct ir_fact *a, const struct ir_fact *b)
 {
-	struct ir_fact six = fact_of(63), n = bit_and(b, &six);
+	struct ir_fact n = shift_count(b);
 	uint64_t low = (1ULL << n.lo) - 1;
 	bool lossless = a->hi <= ~0ULL >> n.hi;
 
@@ -191,7 +199,7 @@ static struct ir_fact shift_left(const struct ir_fact *a, const struct ir_fact *
 
 static struct ir_fact shift_right(const struct ir_fact *a, const struct ir_fact *b)
 {
-	struct ir_fact six = fact_of(63), n = bit_and(b, &six);
+	struct ir_fact n = shift_count(b);
 
 	if (fact_constant(&n))
 		return make(a->lo >> n.lo, a->hi >> n.lo, ~(~a->zeros >> n.lo), a->ones >> n.lo);
