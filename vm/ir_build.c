@@ -350,6 +350,18 @@ static int prepare_headers(struct builder *b)
 	return 0;
 }
 
+/* Marks what v stands for as used; a parameter is put on the worklist. Returns the new length of the list. */
+static uint32_t use(const struct ir_draft *d, const uint32_t *replaced, uint8_t *used, uint32_t v, uint32_t *work, uint32_t n)
+{
+	if (v == IR_NONE || used[replaced[v]])
+		return n;
+	v = replaced[v];
+	used[v] = 1;
+	if (d->values[v].op == IR_PARAM)
+		work[n++] = d->values[v].a;
+	return n;
+}
+
 /* Marks parameters that some instruction, terminator or marked parameter uses; all other values are kept anyway. */
 static int mark_used(const struct builder *b, const uint32_t *replaced, uint8_t *used)
 {
@@ -358,32 +370,22 @@ static int mark_used(const struct builder *b, const uint32_t *replaced, uint8_t 
 
 	if (!work)
 		return -1;
-#define USE(v) \
-	do { \
-		uint32_t u_ = (v) == IR_NONE ? IR_NONE : replaced[v]; \
-		if (u_ != IR_NONE && !used[u_]) { \
-			used[u_] = 1; \
-			if (d->values[u_].op == IR_PARAM) \
-				work[n++] = d->values[u_].a; \
-		} \
-	} while (0)
 	for (uint32_t i = 0; i < d->n_values; i++) {
 		if (d->values[i].op == IR_PARAM)
 			continue;
-		USE(d->values[i].a);
-		USE(d->values[i].b);
+		n = use(d, replaced, used, d->values[i].a, work, n);
+		n = use(d, replaced, used, d->values[i].b, work, n);
 	}
 	for (uint32_t i = 0; i < b->ir->n_blocks; i++) {
-		USE(b->ir->blocks[i].a);
-		USE(b->ir->blocks[i].b);
+		n = use(d, replaced, used, b->ir->blocks[i].a, work, n);
+		n = use(d, replaced, used, b->ir->blocks[i].b, work, n);
 	}
 	while (n) {
 		const struct ir_draft_param *p = &d->params[work[--n]];
 
 		for (uint32_t j = 0; j < b->ir->blocks[p->block].n_preds; j++)
-			USE(d->args[p->args + j]);
+			n = use(d, replaced, used, d->args[p->args + j], work, n);
 	}
-#undef USE
 	free(work);
 	return 0;
 }
@@ -393,26 +395,29 @@ static bool is_kept(const struct ir_draft *d, const uint8_t *used, uint32_t v)
 	return d->values[v].op != IR_PARAM || used[v];
 }
 
+/* Parameters of one block are made in any order: sorts all of them by slot, counting. sorted has room for n_params. */
+static void sort_by_slot(const struct ir_draft *d, uint32_t *sorted)
+{
+	uint32_t place[VFM_STACK_SLOTS + 1] = {0};
+
+	for (uint32_t i = 0; i < d->n_params; i++)
+		place[d->params[i].slot + 1]++;
+	for (uint32_t s = 1; s <= VFM_STACK_SLOTS; s++)
+		place[s] += place[s - 1];
+	for (uint32_t i = 0; i < d->n_params; i++)
+		sorted[place[d->params[i].slot]++] = i;
+}
+
 /* Gives every kept value its number: by block, parameters by slot, then the rest in program order. id has room for n_values. */
 static int number_values(struct builder *b, const uint8_t *used, uint32_t *id)
 {
 	struct ir *ir = b->ir;
 	const struct ir_draft *d = &b->draft;
-	/* Parameters of one block are made in any order: a counting pass per slot puts them in order. */
-	uint32_t *by_slot = calloc(VFM_STACK_SLOTS + 2, sizeof(*by_slot));
 	uint32_t *sorted = malloc((d->n_params + 1) * sizeof(*sorted));
 
-	if (!by_slot || !sorted) {
-		free(by_slot);
-		free(sorted);
+	if (!sorted)
 		return -1;
-	}
-	for (uint32_t i = 0; i < d->n_params; i++)
-		by_slot[d->params[i].slot + 1]++;
-	for (uint32_t s = 1; s <= VFM_STACK_SLOTS; s++)
-		by_slot[s] += by_slot[s - 1];
-	for (uint32_t i = 0; i < d->n_params; i++)
-		sorted[by_slot[d->params[i].slot]++] = i;
+	sort_by_slot(d, sorted);
 	for (uint32_t i = 0; i < d->n_values; i++)
 		ir->blocks[d->block[i]].n_values += is_kept(d, used, i);
 	for (uint32_t i = 0; i < ir->n_blocks; i++) {
@@ -435,7 +440,6 @@ static int number_values(struct builder *b, const uint8_t *used, uint32_t *id)
 		if (d->values[i].op != IR_PARAM)
 			id[i] = blk->first + blk->n_values++;
 	}
-	free(by_slot);
 	free(sorted);
 	return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "vm/asm.h"
 #include "vm/file.h"
+#include "vm/ir.h"
 #include "vm/vfm.h"
 
 #define USAGE_STATUS 2
@@ -14,6 +15,7 @@
 struct options {
 	const char *input, *output;
 	unsigned flags; /* DIS_* */
+	bool ir, ir_passes;
 };
 
 static const char help[] = "usage: vfm-dis [options] INPUT.bin [OUTPUT.asm]\n"
@@ -23,6 +25,7 @@ static const char help[] = "usage: vfm-dis [options] INPUT.bin [OUTPUT.asm]\n"
 			   "  -a, --addresses  show the address of each instruction\n"
 			   "  -x, --hex        show the bytes of each instruction\n"
 			   "  -v, --verbose    say what each instruction does\n"
+			   "      --ir         write the intermediate form instead; --ir=passes: after each pass\n"
 			   "      --version    print the version\n"
 			   "  -h, --help       print this text\n";
 
@@ -36,8 +39,13 @@ static int usage_error(const char *what, const char *which)
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"addresses", no_argument, NULL, 'a'}, {"hex", no_argument, NULL, 'x'},  {"verbose", no_argument, NULL, 'v'},
-		{"version", no_argument, NULL, 'V'},   {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0},
+		{"addresses", no_argument, NULL, 'a'},
+		{"hex", no_argument, NULL, 'x'},
+		{"verbose", no_argument, NULL, 'v'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{"ir", optional_argument, NULL, 'i'},
+		{NULL, 0, NULL, 0},
 	};
 
 	*o = (struct options){.output = "-"};
@@ -51,6 +59,12 @@ static int read_options(int argc, char **argv, struct options *o)
 			break;
 		case 'v':
 			o->flags |= DIS_VERBOSE;
+			break;
+		case 'i':
+			o->ir = true;
+			o->ir_passes = optarg && strcmp(optarg, "passes") == 0;
+			if (optarg && !o->ir_passes)
+				return usage_error("--ir may be followed by =passes, not by =", optarg);
 			break;
 		case 'V':
 			puts("vfm-dis " VFM_VERSION);
@@ -90,6 +104,24 @@ static int read_bytecode(const char *name, char **code, uint32_t *len)
 	return ret ? cannot("read", name, ret) : EXIT_SUCCESS;
 }
 
+/* The intermediate form of a program that the verifier accepts. */
+static int print_ir(const struct options *o, const uint8_t *code, uint32_t len, FILE *out)
+{
+	struct vfm_reject why;
+	struct program *p = program_new(code, len, 0, &why);
+	struct ir *ir = p ? ir_new(p, o->ir_passes ? out : NULL) : NULL;
+
+	if (!p)
+		fprintf(stderr, "vfm-dis: %s: at %u: %s\n", o->input, why.pc, why.reason);
+	else if (!ir)
+		fprintf(stderr, "vfm-dis: %s: out of memory\n", o->input);
+	else if (!o->ir_passes)
+		ir_print(ir, out);
+	ir_free(ir);
+	program_free(p);
+	return ir ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -97,7 +129,7 @@ int main(int argc, char **argv)
 	size_t text_bytes = 0;
 	uint32_t len;
 	FILE *out;
-	int status = read_options(argc, argv, &o), ret;
+	int status = read_options(argc, argv, &o), ret = 0;
 
 	if (status >= 0)
 		return status;
@@ -109,10 +141,15 @@ int main(int argc, char **argv)
 		fprintf(stderr, "vfm-dis: %s: warning: this looks like text, not bytecode: assemble it with vfm-asm first\n",
 			o.input);
 	out = open_memstream(&text, &text_bytes);
-	ret = out ? dis_disassemble((uint8_t *)code, len, o.flags, out) : -errno;
+	if (!out)
+		ret = -errno;
+	else if (o.ir)
+		status = print_ir(&o, (uint8_t *)code, len, out);
+	else
+		ret = dis_disassemble((uint8_t *)code, len, o.flags, out);
 	if (out && fclose(out) && !ret)
 		ret = -ENOMEM;
-	if (!ret)
+	if (!ret && !status)
 		ret = file_write(o.output, text, (uint32_t)text_bytes);
 	if (ret)
 		status = cannot("write", o.output, ret);
