@@ -129,6 +129,8 @@ struct range {
 };
 
 static const struct range byte_range = {"a byte", "0 to 255", 0, 255};
+/* HDR takes any byte, so that every program can be written; the verifier refuses items above 4. */
+static const struct range item_range = {"an item", "0 to 4", 0, 255};
 static const struct range depth_range = {"a depth", "0 to 255", 0, 255};
 static const struct range table_range = {"a table number", "0 to 255", 0, 255};
 static const struct range offset_range = {"a packet offset", "0 to 65535", 0, 65535};
@@ -292,7 +294,7 @@ static void assemble_op(struct assembler *a, const struct asm_token *at, const s
 		assemble_none(a, at, m, op);
 		break;
 	case VFM_OPERAND_U8:
-		assemble_number(a, at, m, op, op == VFM_OP_PICK ? &depth_range : &byte_range);
+		assemble_number(a, at, m, op, op == VFM_OP_PICK ? &depth_range : &item_range);
 		break;
 	case VFM_OPERAND_TABLE:
 		assemble_number(a, at, m, op, &table_range);
