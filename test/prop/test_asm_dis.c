@@ -1,5 +1,5 @@
 /* Disassembling and assembling again gives the same bytes: for random bytes, for bytes that look like programs, for the examples.
- * The seed of a failing case is printed; VFM_SEED=N runs that case alone. */
+ * The seed of a failing case is printed; TEST_SEED=N runs that case alone. */
 #include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -87,7 +87,7 @@ static uint32_t verified_program(struct gen_rng *r, uint8_t *code)
 
 static void run_cases(const char *name, uint32_t (*make)(struct gen_rng *, uint8_t *))
 {
-	const char *only = getenv("VFM_SEED");
+	const char *only = getenv("TEST_SEED");
 	uint64_t first = only ? strtoull(only, NULL, 0) : 1;
 	uint64_t n = only ? 1 : getenv("TEST_ALL") ? 100000 : 1000;
 	struct diag_list *d = malloc(sizeof(*d));
@@ -98,7 +98,7 @@ static void run_cases(const char *name, uint32_t (*make)(struct gen_rng *, uint8
 		uint32_t len = make(&r, code);
 
 		if (!survives(code, len, gen_below(&r, 8), d))
-			fail_msg("%s differ: repeat with VFM_SEED=%llu", name, (unsigned long long)seed);
+			fail_msg("%s differ: repeat with TEST_SEED=%llu build/test/prop/test_asm_dis", name, (unsigned long long)seed);
 	}
 	free(code);
 	free(d);

@@ -111,14 +111,22 @@ static int build(const struct options *o, const char *source, uint32_t source_by
 	return ret;
 }
 
-static int cannot(const char *what, const char *name, int error, uint32_t max_bytes)
+static int cannot(const char *what, const char *name, int error)
 {
-	if (error == -EFBIG)
-		fprintf(stderr, "vfm-asm: cannot %s %s: it has more than %u bytes; is this the right file?\n", what, name,
-			max_bytes);
-	else
-		fprintf(stderr, "vfm-asm: cannot %s %s: %s\n", what, name, strerror(-error));
+	fprintf(stderr, "vfm-asm: cannot %s %s: %s\n", what, name, strerror(-error));
 	return EXIT_FAILURE;
+}
+
+static int read_source(const char *name, char **source, uint32_t *bytes)
+{
+	int ret = file_read(name, ASM_MAX_SOURCE_BYTES, source, bytes);
+
+	if (ret == -EFBIG) {
+		fprintf(stderr, "vfm-asm: cannot read %s: it has more than %u bytes; is this the right file?\n", name,
+			ASM_MAX_SOURCE_BYTES);
+		return EXIT_FAILURE;
+	}
+	return ret ? cannot("read", name, ret) : EXIT_SUCCESS;
 }
 
 int main(int argc, char **argv)
@@ -132,17 +140,17 @@ int main(int argc, char **argv)
 
 	if (status >= 0)
 		return status;
-	ret = file_read(o.input, ASM_MAX_SOURCE_BYTES, &source, &source_bytes);
-	if (ret)
-		return cannot("read", o.input, ret, ASM_MAX_SOURCE_BYTES);
+	status = read_source(o.input, &source, &source_bytes);
+	if (status)
+		return status;
 	diag_init(&d, o.input, source, source_bytes);
 	ret = build(&o, source, source_bytes, &code, &len, &d);
 	diag_print(&d, stderr);
 	status = EXIT_FAILURE;
 	if (ret == -ENOMEM)
-		cannot("assemble", o.input, ret, 0);
+		cannot("assemble", o.input, ret);
 	else if (!ret && (ret = file_write(o.output, code, len)))
-		cannot("write", o.output, ret, 0);
+		cannot("write", o.output, ret);
 	else if (!ret)
 		status = EXIT_SUCCESS;
 	free(code);
