@@ -9,8 +9,6 @@
 
 #define HUGE_PAGE_BYTES ((size_t)2 << 20)
 #define WHEEL_MAX       4096u
-/* Slots per entry, in quarters: at 7/4 one lookup in ten looks at a second bucket. */
-#define SLOT_QUARTERS 7u
 
 /* Zeroed memory, a whole number of huge pages where it is large. NULL: out of memory. */
 static void *pages_new(size_t bytes)
@@ -98,7 +96,7 @@ struct table *table_new(const struct table_config *config)
 		return NULL;
 	memset(t, 0, sizeof *t);
 	t->config = *config;
-	t->n_buckets = (entries * SLOT_QUARTERS / 4 + TABLE_BUCKET_SLOTS - 1) / TABLE_BUCKET_SLOTS;
+	t->n_buckets = entries; /* one lookup in forty looks at a second bucket: at half as many it were one in six */
 	t->layout_seed = config->layout_seed;
 	t->idle_s = config->idle_s ? config->idle_s : UINT32_MAX;
 	t->n_wheel = wheel_length(config->idle_s);
@@ -222,8 +220,8 @@ void table_prefetch(const struct table *t, uint64_t key)
 	table_prefetch_inline(t, key);
 }
 
-/* key has no live entry. */
-static void insert(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
+/* key has no live entry. Kept out of line: a hit then saves no registers for it. */
+static __attribute__((noinline)) void insert(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
 {
 	struct table_slot s;
 
@@ -236,7 +234,7 @@ static void insert(struct table *t, uint64_t key, uint64_t value, uint32_t now_s
 	s.bucket->stamp_s[s.i] = now_s;
 	if (t->tracked) {
 		if (!table_slot_is(s, TABLE_DIRTY))
-			t->dirty[t->n_dirty++] = table_slot_number(t, s);
+			t->dirty[t->n_dirty++] = table_slot_code(t, s);
 		s.bucket->meta |= (TABLE_STALE | TABLE_DIRTY | TABLE_FRESH) << s.i;
 	}
 	table_queue_append(t, s, TABLE_NEW);
@@ -244,28 +242,12 @@ static void insert(struct table *t, uint64_t key, uint64_t value, uint32_t now_s
 	t->counters.insertions++;
 }
 
-/* A store to a live entry. A preloaded one keeps its stamp and has no mark. */
-static inline void overwrite(struct table *t, struct table_slot s, uint64_t value, uint32_t now_s)
-{
-	struct table_bucket *b = s.bucket;
-	bool preloaded = table_slot_is(s, TABLE_PRELOAD);
-
-	if (b->value[s.i] == value && (preloaded || (b->stamp_s[s.i] == now_s && table_slot_is(s, TABLE_MARK))))
-		return;
-	table_touch(t, s);
-	b->value[s.i] = value;
-	if (!preloaded) {
-		b->stamp_s[s.i] = now_s;
-		b->meta |= TABLE_MARK << s.i;
-	}
-}
-
 void table_store(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
 {
 	struct table_slot s = table_probe(t, key);
 
 	if (slot_live(t, s, now_s))
-		overwrite(t, s, value, now_s);
+		table_overwrite(t, s, value, now_s);
 	else
 		insert(t, key, value, now_s);
 }
@@ -279,7 +261,7 @@ uint64_t table_add(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s
 		return delta;
 	}
 	delta += s.bucket->value[s.i];
-	overwrite(t, s, delta, now_s);
+	table_overwrite(t, s, delta, now_s);
 	return delta;
 }
 

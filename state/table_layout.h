@@ -1,7 +1,7 @@
 /* table_layout.h: where a table's entries lie in memory, and the inlined probe. For state/ itself and for the two engines of the
  * machine that look keys up without a call; everybody else uses table.h.
  *
- * Buckets are cache lines of three entries. A key's home bucket is a multiply-shift of mix64(key ^ layout_seed); an entry lies in
+ * Buckets are cache lines of three entries, as many as there is room for entries. A key's home bucket is a multiply-shift of mix64(key ^ layout_seed); an entry lies in
  * the first bucket from its home on (cyclically) that had a free slot when it was inserted, and never moves. Each bucket counts the
  * entries that passed over it because it was full, so a probe walks on only while that count is above 0, and a removal, which
  * counts its own path down again, leaves no tombstone. A count that reaches TABLE_PASS_MAX stays there for good: probes may then
@@ -66,7 +66,7 @@ struct table {
 	uint32_t idle_s; /* config.idle_s, UINT32_MAX for never */
 	bool tracked;
 	bool ordered; /* queues and wheel are right; false after table_put() out of order, until the next insertion */
-	/* Change tracking. dirty[] has room for every slot. removed[] has room for every entry that is not FRESH. */
+	/* Change tracking. dirty[] has room for the code of every slot. removed[] has room for every entry that is not FRESH. */
 	uint32_t n_dirty;
 	uint32_t n_removed;
 	uint32_t *dirty;
@@ -84,6 +84,10 @@ struct table {
 	struct table_config config;
 	struct table_counters counters;
 };
+
+/* How many keys ahead of its use a bucket is best prefetched: long enough for memory to answer, and fewer lines under way than a
+ * core has buffers for (24 or so), as one more stalls it. */
+#define TABLE_PREFETCH_AHEAD 20
 
 /* A slot by bucket and place in it. bucket NULL: no such key. */
 struct table_slot {
@@ -139,9 +143,19 @@ static inline uint64_t table_load_inline(const struct table *t, uint64_t key, ui
 }
 
 /* table_prefetch without a call. */
-static inline void table_prefetch_inline(const struct table *t, uint64_t key)
+/* always_inline: gcc 12 takes a function that only prefetches for one without effect and drops calls of it. */
+static inline __attribute__((always_inline)) void table_prefetch_inline(const struct table *t, uint64_t key)
 {
 	__builtin_prefetch(&t->buckets[table_home(t, key)], 1);
+}
+
+/* The same, and gives the bucket. */
+static inline __attribute__((always_inline)) struct table_bucket *table_prefetch_home(const struct table *t, uint64_t key)
+{
+	struct table_bucket *b = &t->buckets[table_home(t, key)];
+
+	__builtin_prefetch(b, 1);
+	return b;
 }
 
 /* The rest is state/table*.c's own. */
@@ -156,6 +170,17 @@ static inline struct table_slot table_slot_at(const struct table *t, uint32_t nu
 	return (struct table_slot){&t->buckets[number / TABLE_BUCKET_SLOTS], number % TABLE_BUCKET_SLOTS};
 }
 
+/* The form in which dirty[] names slots: cheaper to take apart than a slot number. */
+static inline uint32_t table_slot_code(const struct table *t, struct table_slot s)
+{
+	return (uint32_t)(s.bucket - t->buckets) << 2 | s.i;
+}
+
+static inline struct table_slot table_slot_decode(const struct table *t, uint32_t code)
+{
+	return (struct table_slot){&t->buckets[code >> 2], code & 3};
+}
+
 static inline bool table_slot_is(struct table_slot s, unsigned flag)
 {
 	return s.bucket->meta & flag << s.i;
@@ -166,13 +191,16 @@ static inline bool table_slot_queued(struct table_slot s)
 	return table_slot_is(s, TABLE_OCCUPIED) && !table_slot_is(s, TABLE_PRELOAD);
 }
 
-/* Content hash of a slot's entry: key, value, stamp, mark. */
+/* Content hash of a slot's entry: key, value, stamp, mark. One 64 x 64 multiplication folded, as it is done twice for every entry a
+ * burst changes; the digest finds faults, it does not resist forgers. */
 static inline uint64_t table_content_hash(struct table_slot s)
 {
 	const struct table_bucket *b = s.bucket;
 	uint64_t stamp_mark = (uint64_t)b->stamp_s[s.i] << 1 | table_slot_is(s, TABLE_MARK);
+	uint64_t content = b->value[s.i] + stamp_mark * 0xd1342543de82ef95ULL;
+	unsigned __int128 product = (unsigned __int128)(b->key[s.i] ^ 0x9e3779b97f4a7c15ULL) * (content ^ 0xbf58476d1ce4e5b9ULL);
 
-	return mix64(mix64(b->key[s.i] ^ 0x9e3779b97f4a7c15ULL) + b->value[s.i] + stamp_mark * 0xd1342543de82ef95ULL);
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
 /* Hash of an entry's place: key, queue, position. */
@@ -190,8 +218,37 @@ static inline void table_touch(struct table *t, struct table_slot s)
 		return;
 	t->sum -= table_content_hash(s);
 	if (!table_slot_is(s, TABLE_DIRTY))
-		t->dirty[t->n_dirty++] = table_slot_number(t, s);
+		t->dirty[t->n_dirty++] = table_slot_code(t, s);
 	s.bucket->meta |= flags;
+}
+
+/* A store to a live entry. A preloaded one keeps its stamp and has no mark. */
+static inline void table_overwrite(struct table *t, struct table_slot s, uint64_t value, uint32_t now_s)
+{
+	struct table_bucket *b = s.bucket;
+	bool preloaded = table_slot_is(s, TABLE_PRELOAD);
+
+	if (b->value[s.i] == value && (preloaded || (b->stamp_s[s.i] == now_s && table_slot_is(s, TABLE_MARK))))
+		return;
+	table_touch(t, s);
+	b->value[s.i] = value;
+	if (!preloaded) {
+		b->stamp_s[s.i] = now_s;
+		b->meta |= TABLE_MARK << s.i;
+	}
+}
+
+/* table_add with the key's home bucket known from table_prefetch_home(): a hit there needs neither hash nor call. */
+static inline uint64_t table_add_home(struct table *t, struct table_bucket *home, uint64_t key, uint64_t delta, uint32_t now_s)
+{
+	unsigned m = table_bucket_match(home, key);
+	struct table_slot s = {home, (unsigned)__builtin_ctz(m | 8)};
+
+	if (__builtin_expect(!m || home->stamp_s[s.i] < table_oldest_live_s(t, now_s), 0))
+		return table_add(t, key, delta, now_s);
+	delta += home->value[s.i];
+	table_overwrite(t, s, delta, now_s);
+	return delta;
 }
 
 /* table.c: takes a free slot for key, which is not in the table, and leaves all but its key and value to the caller. */

@@ -21,9 +21,9 @@ uint32_t table_held(const struct table *t)
 	return t->queues[TABLE_NEW].count + t->queues[TABLE_KEPT].count;
 }
 
-static struct table_entry entry_at(const struct table *t, uint32_t n)
+static struct table_entry entry_at(const struct table *t, struct table_slot s)
 {
-	struct table_slot s = table_slot_at(t, n);
+	uint32_t n = table_slot_number(t, s);
 	struct table_entry e = {.key = s.bucket->key[s.i], .value = s.bucket->value[s.i], .queue = TABLE_PRELOADED};
 
 	if (table_slot_is(s, TABLE_PRELOAD))
@@ -40,10 +40,10 @@ bool table_next(const struct table *t, uint64_t *cursor, struct table_entry *e)
 	uint64_t n_slots = t->n_buckets * TABLE_BUCKET_SLOTS;
 
 	while (*cursor < n_slots) {
-		uint32_t n = (uint32_t)(*cursor)++;
+		struct table_slot s = table_slot_at(t, (uint32_t)(*cursor)++);
 
-		if (table_slot_is(table_slot_at(t, n), TABLE_OCCUPIED)) {
-			*e = entry_at(t, n);
+		if (table_slot_is(s, TABLE_OCCUPIED)) {
+			*e = entry_at(t, s);
 			return true;
 		}
 	}
@@ -78,14 +78,26 @@ uint32_t table_changed_count(const struct table *t)
 	return t->n_dirty;
 }
 
+/* Positions lie apart from the buckets that the burst has just touched. (always_inline: see table_prefetch_inline.) */
+static inline __attribute__((always_inline)) void prefetch_place(const struct table *t, uint32_t change)
+{
+	if (change < t->n_dirty)
+		__builtin_prefetch(&t->links[table_slot_number(t, table_slot_decode(t, t->dirty[change]))]);
+}
+
 /* A listed slot may be free by now, or hold another entry than the one that changed first: that one is new then, a change too. */
 uint32_t table_changed(const struct table *t, struct table_entry *out, uint32_t room)
 {
 	uint32_t filled = 0;
 
+	for (uint32_t i = 0; i < TABLE_PREFETCH_AHEAD; i++)
+		prefetch_place(t, i);
 	for (uint32_t i = 0; i < t->n_dirty && filled < room; i++) {
-		if (table_slot_is(table_slot_at(t, t->dirty[i]), TABLE_OCCUPIED))
-			out[filled++] = entry_at(t, t->dirty[i]);
+		prefetch_place(t, i + TABLE_PREFETCH_AHEAD);
+		struct table_slot s = table_slot_decode(t, t->dirty[i]);
+
+		if (table_slot_is(s, TABLE_OCCUPIED))
+			out[filled++] = entry_at(t, s);
 	}
 	return filled;
 }
@@ -99,7 +111,7 @@ static void add_if_stale(struct table *t, struct table_slot s)
 void table_changes_clear(struct table *t)
 {
 	for (uint32_t i = 0; i < t->n_dirty; i++) {
-		struct table_slot s = table_slot_at(t, t->dirty[i]);
+		struct table_slot s = table_slot_decode(t, t->dirty[i]);
 
 		add_if_stale(t, s);
 		s.bucket->meta &= ~((TABLE_STALE | TABLE_DIRTY | TABLE_FRESH) << s.i);
@@ -113,7 +125,7 @@ uint64_t table_digest(struct table *t)
 	if (!t->tracked)
 		return table_digest_full(t);
 	for (uint32_t i = 0; i < t->n_dirty; i++) {
-		struct table_slot s = table_slot_at(t, t->dirty[i]);
+		struct table_slot s = table_slot_decode(t, t->dirty[i]);
 
 		add_if_stale(t, s);
 		s.bucket->meta &= ~(TABLE_STALE << s.i);
