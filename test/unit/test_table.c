@@ -480,6 +480,22 @@ static void settling_changes_no_entry(void **state)
 	table_free(t);
 }
 
+/* The second entry lies where the first one did, which is listed to be examined in second 111. */
+static void an_entry_put_with_an_older_stamp_expires_in_its_own_second(void **state)
+{
+	struct table *t = table_of(2, 10);
+
+	(void)state;
+	table_settle(t, 50); /* from here on the wheel is examined second by second */
+	table_put(t, &(struct table_entry){.key = 1, .position = 1, .stamp_s = 100});
+	table_take(t, 1);
+	table_put(t, &(struct table_entry){.key = 1, .position = 2, .stamp_s = 50});
+	table_store(t, 2, 1, 61);
+	assert_int_equal(table_counters(t).expired, 1);
+	assert_int_equal(table_held(t), 1);
+	table_free(t);
+}
+
 static void clear_empties_everything(void **state)
 {
 	struct table *t = table_of(4, 10);
@@ -549,6 +565,7 @@ int main(void)
 		cmocka_unit_test(put_refuses_what_no_table_could_hold),
 		cmocka_unit_test(a_snapshot_in_any_order_evicts_in_the_order_of_positions),
 		cmocka_unit_test(settling_changes_no_entry),
+		cmocka_unit_test(an_entry_put_with_an_older_stamp_expires_in_its_own_second),
 		cmocka_unit_test(clear_empties_everything),
 		cmocka_unit_test(a_hundred_thousand_keys_are_found_and_deleted),
 	};
