@@ -68,20 +68,26 @@ static int compare_mnemonics(const void *pa, const void *pb)
 	return strcasecmp(a->text, b->text);
 }
 
+/* The form with a table number shares its mnemonic with the form without, if there is one. */
+static void add_table_form(struct assembler *a, int op)
+{
+	uint32_t i = 0;
+
+	while (i < a->n_mnemonics && strcmp(a->mnemonics[i].text, vfm_ops[op].mnemonic))
+		i++;
+	if (i == a->n_mnemonics)
+		a->mnemonics[a->n_mnemonics++] = (struct mnemonic){vfm_ops[op].mnemonic, -1, -1};
+	a->mnemonics[i].op_table = op;
+}
+
 static void collect_mnemonics(struct assembler *a)
 {
-	for (int op = 0; op < 256; op++) {
-		bool table = vfm_ops[op].operand == VFM_OPERAND_TABLE;
-		uint32_t i = 0;
-
-		if (!vfm_op_exists((uint8_t)op))
-			continue;
-		while (i < a->n_mnemonics && strcmp(a->mnemonics[i].text, vfm_ops[op].mnemonic))
-			i++;
-		if (i == a->n_mnemonics)
-			a->mnemonics[a->n_mnemonics++] = (struct mnemonic){vfm_ops[op].mnemonic, -1, -1};
-		*(table ? &a->mnemonics[i].op_table : &a->mnemonics[i].op) = op;
-	}
+	for (int op = 0; op < 256; op++)
+		if (vfm_op_exists((uint8_t)op) && vfm_ops[op].operand != VFM_OPERAND_TABLE)
+			a->mnemonics[a->n_mnemonics++] = (struct mnemonic){vfm_ops[op].mnemonic, op, -1};
+	for (int op = 0; op < 256; op++)
+		if (vfm_op_exists((uint8_t)op) && vfm_ops[op].operand == VFM_OPERAND_TABLE)
+			add_table_form(a, op);
 	qsort(a->mnemonics, a->n_mnemonics, sizeof(a->mnemonics[0]), compare_mnemonics);
 }
 
