@@ -9,7 +9,7 @@
 #   make mutants    one-line faults put into the code, each of which must turn a test red
 #   make lint       formatting, layer check, cppcheck, clang-tidy, shellcheck
 #   make fmt        format the C files in place
-#   make docs       draw docs/*.dot into build/docs and check the links of the pages
+#   make docs       write docs/isa.md, draw docs/*.dot into build/docs and check the links of the pages
 #   make deps       install the Debian packages of packages.txt (test and demo install what they need themselves)
 #   make install    install programs, libvfm and its pkg-config file below PREFIX (default /usr/local)
 #   make clean      remove build/
@@ -184,8 +184,10 @@ lint: compile_commands.json
 fmt:
 	clang-format -i $(c_files)
 
-docs: $(patsubst docs/%.dot,build/docs/%.svg,$(wildcard docs/*.dot))
+docs: docs/isa.md $(patsubst docs/%.dot,build/docs/%.svg,$(wildcard docs/*.dot))
 	python3 test/golden/docs_links.py
+docs/isa.md: $(B)/test/tools/isa_doc
+	$< >$@.new && mv $@.new $@
 build/docs/%.svg: docs/%.dot
 	@mkdir -p $(@D)
 	dot -Tsvg -o $@ $<
