@@ -192,7 +192,7 @@ static void emit_other_moves(struct lift *l, const struct moves *m)
 
 static bool reserve_last_use(struct lift *l)
 {
-	if (l->n_temps > l->last_use_room) {
+	if (!l->last_use || l->n_temps > l->last_use_room) {
 		uint32_t room = l->n_temps + 64;
 		uint32_t *grown = realloc(l->last_use, room * sizeof(*grown));
 
@@ -239,7 +239,8 @@ static void remove_unused(struct lift *l)
 		if (l->last_use[t] != NOT_USED)
 			l->last_use[t] -= kept;
 	l->n_ops -= kept;
-	memmove(l->ops, l->ops + kept, l->n_ops * sizeof(*l->ops));
+	if (l->n_ops)
+		memmove(l->ops, l->ops + kept, l->n_ops * sizeof(*l->ops));
 }
 
 struct registers {
