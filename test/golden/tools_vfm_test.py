@@ -155,7 +155,10 @@ packet 6  1.000005 s  54 bytes  1  accept
     def test_a_terminal_sees_a_progress_line_on_long_captures(self):
         # Pace the packets through standard input, so that the line's period passes.
         whole = t.pcap([(i, t.syn(A)) for i in range(2000)])
-        ours, theirs = pty.openpty()
+        try:
+            ours, theirs = pty.openpty()
+        except OSError as none:  # a container without /dev/pts
+            self.skipTest(f"SKIP no pseudo-terminal here: {none}")
         with subprocess.Popen([t.program("vfm-test"), self.filter, "-"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                               stderr=theirs) as p:
             os.close(theirs)
