@@ -9,6 +9,7 @@
 
 #include "vm/asm.h"
 #include "vm/file.h"
+#include "vm/vflisp.h"
 
 enum filter_form { FILTER_BYTECODE, FILTER_ASSEMBLY, FILTER_VFLISP };
 
@@ -85,6 +86,21 @@ static struct program *from_assembly(const char *source, uint32_t n, unsigned fl
 	return p;
 }
 
+static struct program *from_vflisp(const char *source, uint32_t n, unsigned flags, struct diag_list *d)
+{
+	struct program *p = NULL;
+	uint8_t *code = NULL;
+	uint32_t len = 0;
+	int rc = vfl_compile(source, n, d, &code, &len);
+
+	if (rc == 0)
+		p = verified(code, len, flags, NULL, d);
+	else if (!d->errors)
+		diag_add(d, DIAG_ERROR, 0, 0, "%s while compiling: close other programs", strerror(-rc));
+	free(code);
+	return p;
+}
+
 struct program *filter_read(const char *name, unsigned verify_flags, struct diag_list *d, char **text)
 {
 	uint32_t n = 0;
@@ -112,14 +128,17 @@ struct program *filter_read(const char *name, unsigned verify_flags, struct diag
 	case FILTER_VFLISP:
 		break;
 	}
-	diag_add(d, DIAG_ERROR, 0, 0, "VFLisp is not built in: give bytecode or assembly");
-	return NULL;
+	d->source = *text;
+	d->source_bytes = n;
+	return from_vflisp(*text, n, verify_flags, d);
 }
 
 struct program *filter_expression(const char *expression, unsigned verify_flags, struct diag_list *d)
 {
-	(void)verify_flags;
-	diag_init(d, "expression", expression, (uint32_t)strlen(expression));
-	diag_add(d, DIAG_ERROR, 0, 0, "VFLisp is not built in: give bytecode or assembly");
-	return NULL;
+	size_t n = strlen(expression);
+
+	if (n > VFL_MAX_SOURCE_BYTES)
+		n = VFL_MAX_SOURCE_BYTES + 1; /* refused by the compiler */
+	diag_init(d, "expression", expression, (uint32_t)n);
+	return from_vflisp(expression, (uint32_t)n, verify_flags, d);
 }
