@@ -33,7 +33,7 @@ judge() {
 		*) make -s "build/$suite" >mutant.log 2>&1 ;;
 		esac || { echo "DOES NOT COMPILE: $(grep -m 1 error mutant.log | cut -c1-100)"; return; }
 		case $suite in
-		*.py | *.sh) TEST_TIMEOUT=$MUTANT_SECONDS bash test/run.sh "$suite" >mutant.log 2>&1 ;;
+		*.py | *.sh) ONLY='' TEST_TIMEOUT=$MUTANT_SECONDS bash test/run.sh "$suite" >mutant.log 2>&1 ;;
 		*) timeout -k 2 "$MUTANT_SECONDS" "build/$suite" >mutant.log 2>&1 </dev/null ;;
 		esac || { echo "killed by $suite"; return; }
 	done < <(matching "$1")
