@@ -224,12 +224,15 @@ static uint32_t keep_list(struct fuse *f, const struct reg_list *list)
 
 	if (c->n_lists == c->lists_room) {
 		uint32_t room = c->lists_room ? 2 * c->lists_room : 4;
-		struct reg_list *lists = realloc(c->lists, room * sizeof(*lists));
+		struct reg_list *lists = aligned_alloc(_Alignof(struct reg_list), room * sizeof(*lists));
 
 		if (!lists) {
 			f->failed = true;
 			return 0;
 		}
+		if (c->n_lists)
+			memcpy(lists, c->lists, c->n_lists * sizeof(*lists));
+		free(c->lists);
 		c->lists = lists;
 		c->lists_room = room;
 	}
@@ -386,9 +389,9 @@ static void emit_match(struct fuse *f)
 
 	if (plan->list.width == 1) {
 		insn = emit(f, invert ? REG_JMISS : REG_JMATCH);
-		insn->imm = plan->list.windows[0].mask;
-		insn->imm2 = plan->list.windows[0].value;
-		insn->at = plan->list.windows[0].at;
+		insn->imm = plan->list.mask[0][0];
+		insn->imm2 = plan->list.value[0][0];
+		insn->at = plan->list.at[0];
 	} else {
 		insn = emit(f, invert ? REG_JMISS_LIST : REG_JMATCH_LIST);
 		insn->at = keep_list(f, &plan->list);
@@ -491,6 +494,7 @@ int fuse_code(struct lift *l, const struct fuse_options *o, const void *const *h
 	struct fuse f = {.l = l, .o = o, .handlers = handlers, .code = code};
 
 	memset(code, 0, sizeof(*code));
+	code->match = match_choose();
 	f.gists = calloc(l->n_blocks, sizeof(*f.gists));
 	f.needed = calloc(l->n_blocks, sizeof(*f.needed));
 	f.start = calloc(l->n_blocks, sizeof(*f.start));

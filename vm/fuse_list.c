@@ -17,81 +17,100 @@ struct window fuse_window(const struct sym *field, uint64_t c)
 		.mask = htobe64(field->v << shift), .value = htobe64(c << shift), .at = field->end < 8 ? 0 : field->end - 8};
 }
 
-/* ---- one condition of several windows ---- */
+/* ---- windows over single bytes ---- */
 
-static uint32_t first_byte(const struct window *w)
-{
-	return w->at + (uint32_t)__builtin_ctzll(w->mask) / 8;
-}
+#define CONDITION_BYTES 32u
 
-static uint32_t last_byte(const struct window *w)
-{
-	return w->at + 7 - (uint32_t)__builtin_clzll(w->mask) / 8;
-}
+/* Bytes of the packet, ascending, with what is demanded of each. */
+struct bytes {
+	uint32_t n;
+	uint32_t at[CONDITION_BYTES];
+	uint8_t mask[CONDITION_BYTES], value[CONDITION_BYTES];
+};
 
-/* The same condition seen from a window that begins at `at`; its bytes must lie there. */
-static struct window moved(struct window w, uint32_t at)
+/* False: no room, or it contradicts what is there. */
+static bool add_byte(struct bytes *b, uint32_t at, uint8_t mask, uint8_t value)
 {
-	if (at < w.at) {
-		w.mask <<= 8 * (w.at - at);
-		w.value <<= 8 * (w.at - at);
-	} else {
-		w.mask >>= 8 * (at - w.at);
-		w.value >>= 8 * (at - w.at);
+	uint32_t i = 0;
+
+	while (i < b->n && b->at[i] < at)
+		i++;
+	if (i == b->n || b->at[i] != at) {
+		if (b->n == CONDITION_BYTES)
+			return false;
+		memmove(&b->at[i + 1], &b->at[i], (b->n - i) * sizeof(b->at[0]));
+		memmove(&b->mask[i + 1], &b->mask[i], b->n - i);
+		memmove(&b->value[i + 1], &b->value[i], b->n - i);
+		b->n++;
+		b->at[i] = at;
+		b->mask[i] = b->value[i] = 0;
 	}
-	w.at = at;
-	return w;
-}
-
-/* Joins b into a if both fit into 8 bytes. False: they do not, or they contradict each other. */
-static bool join_windows(struct window *a, struct window b)
-{
-	uint32_t first = first_byte(a) < first_byte(&b) ? first_byte(a) : first_byte(&b);
-	uint32_t last = last_byte(a) > last_byte(&b) ? last_byte(a) : last_byte(&b);
-	uint32_t at = last < 7 ? 0 : last - 7;
-	struct window x, y;
-
-	if (last - first > 7)
+	if ((b->mask[i] & mask) & (b->value[i] ^ value))
 		return false;
-	x = moved(*a, at);
-	y = moved(b, at);
-	if ((x.mask & y.mask) & (x.value ^ y.value))
-		return false;
-	x.mask |= y.mask;
-	x.value |= y.value;
-	*a = x;
+	b->mask[i] |= mask;
+	b->value[i] |= value;
 	return true;
 }
 
-/* Adds window w to a condition of *n windows; false: no room. */
-static bool add_window(struct window *windows, uint32_t *n, struct window w)
+/* Covers the bytes with windows from the first on; how many it takes, LIST_MAX_WINDOWS + 1: too many. A window ends no later than
+ * the last of the bytes (or begins at 0), because what lies behind it may not be there. */
+static uint32_t cover(const struct bytes *b, uint32_t at[LIST_MAX_WINDOWS])
 {
-	for (uint32_t i = 0; i < *n; i++)
-		if (join_windows(&windows[i], w))
-			return true;
-	if (*n == LIST_MAX_WINDOWS)
-		return false;
-	windows[(*n)++] = w;
-	return true;
+	uint32_t n = 0, last = b->at[b->n - 1], latest = last < 7 ? 0 : last - 7;
+
+	for (uint32_t i = 0; i < b->n;) {
+		uint32_t from = b->at[i] < latest ? b->at[i] : latest;
+
+		if (n == LIST_MAX_WINDOWS)
+			return n + 1;
+		at[n++] = from;
+		while (i < b->n && b->at[i] < from + 8)
+			i++;
+	}
+	return n;
 }
+
+static bool fits(const struct bytes *b)
+{
+	uint32_t at[LIST_MAX_WINDOWS];
+
+	return cover(b, at) <= LIST_MAX_WINDOWS;
+}
+
+/* ---- one condition ---- */
 
 struct condition {
-	struct window windows[LIST_MAX_WINDOWS];
-	uint32_t n;
+	struct bytes bytes;
 	uint32_t holds, fails; /* blocks */
 };
+
+static bool add_window(struct bytes *b, const struct window *w)
+{
+	struct bytes wider = *b;
+	uint8_t mask[8], value[8];
+
+	memcpy(mask, &w->mask, 8);
+	memcpy(value, &w->value, 8);
+	for (uint32_t i = 0; i < 8; i++)
+		if (mask[i] && !add_byte(&wider, w->at + i, mask[i], value[i]))
+			return false;
+	if (!fits(&wider))
+		return false;
+	*b = wider;
+	return true;
+}
 
 /* The test at the end of block b and those that it leads to as long as they fail to the same place. */
 static void build_condition(const struct gist *gists, uint32_t b, struct condition *c)
 {
-	c->windows[0] = gists[b].window;
-	c->n = 1;
+	c->bytes.n = 0;
+	(void)add_window(&c->bytes, &gists[b].window);
 	c->holds = gists[b].match;
 	c->fails = gists[b].miss;
 	for (uint32_t steps = 0; steps < 16; steps++) {
 		const struct gist *next = &gists[c->holds];
 
-		if (next->kind != GIST_TEST || next->miss != c->fails || !add_window(c->windows, &c->n, next->window))
+		if (next->kind != GIST_TEST || next->miss != c->fails || !add_window(&c->bytes, &next->window))
 			break;
 		c->holds = next->match;
 	}
@@ -99,49 +118,84 @@ static void build_condition(const struct gist *gists, uint32_t b, struct conditi
 
 /* ---- the list ---- */
 
-static void add_item(struct plan *plan, const struct condition *c, bool negate)
+/* The bytes that any item looks at, with mask 0: only the places matter. False: too far apart. */
+static bool add_places(struct bytes *all, const struct bytes *b)
 {
-	struct reg_list *list = &plan->list;
-	struct window *to = &list->windows[list->n * LIST_MAX_WINDOWS];
+	struct bytes wider = *all;
 
-	memcpy(to, c->windows, c->n * sizeof(*to));
-	for (uint32_t i = c->n; i < LIST_MAX_WINDOWS; i++)
-		to[i] = (struct window){.at = c->windows[0].at};
-	if (c->n > list->width)
-		list->width = c->n > 2 ? 4 : c->n;
-	if (negate)
-		list->negate |= 1u << list->n;
-	plan->exit[list->n++] = negate ? c->fails : c->holds;
+	for (uint32_t i = 0; i < b->n; i++)
+		if (!add_byte(&wider, b->at[i], 0, 0))
+			return false;
+	if (!fits(&wider))
+		return false;
+	*all = wider;
+	return true;
 }
 
-/* Items were built with room for LIST_MAX_WINDOWS each: keep `width`. */
-static void pack(struct reg_list *list)
+/* Writes condition b as item i of a list whose windows stand. Each byte is tested in the first window that has it. */
+static void write_item(struct reg_list *list, uint32_t i, const struct bytes *b)
 {
-	for (uint32_t i = 1; i < list->n; i++)
-		memmove(&list->windows[i * list->width], &list->windows[i * LIST_MAX_WINDOWS],
-			list->width * sizeof(list->windows[0]));
+	for (uint32_t k = 0; k < b->n; k++)
+		for (uint32_t w = 0; w < list->width; w++) {
+			uint32_t place = b->at[k] - list->at[w];
+
+			if (b->at[k] < list->at[w] || place > 7)
+				continue;
+			((uint8_t *)&list->mask[w][i])[place] = b->mask[k];
+			((uint8_t *)&list->value[w][i])[place] = b->value[k];
+			break;
+		}
+}
+
+struct builder {
+	struct plan *plan;
+	struct bytes places;
+	struct bytes items[LIST_MAX_ITEMS];
+};
+
+static void add_item(struct builder *l, const struct condition *c, bool negate)
+{
+	uint32_t n = l->plan->list.n++;
+
+	l->items[n] = c->bytes;
+	if (negate)
+		l->plan->list.negate |= 1ULL << n;
+	l->plan->exit[n] = negate ? c->fails : c->holds;
+}
+
+static void write_list(struct builder *l)
+{
+	struct reg_list *list = &l->plan->list;
+
+	list->width = cover(&l->places, list->at);
+	for (uint32_t i = 0; i < list->n; i++)
+		write_item(list, i, &l->items[i]);
 }
 
 void fuse_list(const struct gist *gists, uint32_t b, struct plan *plan)
 {
+	struct builder l = {.plan = plan};
 	struct condition c;
 
 	memset(plan, 0, sizeof(*plan));
 	for (;;) {
+		uint32_t *last = &plan->exit[plan->list.n];
+
 		build_condition(gists, b, &c);
-		if (plan->list.n + 1 == LIST_MAX_ITEMS)
+		*last = b;
+		if (plan->list.n == LIST_MAX_ITEMS || !add_places(&l.places, &c.bytes))
 			break;
 		if (gists[c.fails].kind == GIST_TEST) {
-			add_item(plan, &c, false);
+			add_item(&l, &c, false);
 			b = c.fails;
 		} else if (gists[c.holds].kind == GIST_TEST) {
-			add_item(plan, &c, true);
+			add_item(&l, &c, true);
 			b = c.holds;
 		} else {
+			add_item(&l, &c, false);
+			last[1] = c.fails;
 			break;
 		}
 	}
-	add_item(plan, &c, false);
-	plan->exit[plan->list.n] = c.fails;
-	pack(&plan->list);
+	write_list(&l);
 }

@@ -18,6 +18,7 @@ struct interp {
 	uint32_t fast_bytes;   /* packets from this length on run `fast` */
 	uint32_t longest_path; /* instructions, programs without loops; else UINT32_MAX */
 	struct reg_code fast, exact, counted;
+	const struct reg_list *whole; /* the list that `fast` consists of, if it is nothing but one; else NULL */
 };
 
 /* ---- the pieces that handlers are made of ---- */
@@ -35,50 +36,25 @@ static inline uint64_t read_field(const uint8_t *data, const struct reg_insn *i)
 	return be64toh(load_window(data, i->at)) >> i->shift & i->imm;
 }
 
-/* What does not fit: 0 if the window holds. */
-static inline uint64_t misfit(const uint8_t *data, const struct window *w)
+static inline uint64_t misfit(const uint8_t *data, const struct reg_list *list, uint32_t w)
 {
-	return (load_window(data, w->at) ^ w->value) & w->mask;
+	return (load_window(data, list->at[w]) ^ list->value[w][0]) & list->mask[w][0];
 }
 
-static inline uint64_t misfit_item(const uint8_t *data, const struct window *w, uint32_t width)
-{
-	uint64_t m = misfit(data, w);
-
-	if (width > 1)
-		m |= misfit(data, w + 1);
-	if (width > 2)
-		m |= misfit(data, w + 2) | misfit(data, w + 3);
-	return m;
-}
-
+/* The only item of a list fits. Windows that it does not have are at 0 and have mask 0: reading two at once is safe. */
 static inline bool match_one(const uint8_t *data, const struct reg_list *list)
 {
-	return misfit_item(data, list->windows, list->width) == 0;
-}
+	uint64_t m = misfit(data, list, 0) | misfit(data, list, 1);
 
-/* Bit i: item i holds. `width` is a constant where this is inlined. */
-static inline uint32_t match_items(const uint8_t *data, const struct reg_list *list, uint32_t width)
-{
-	uint32_t hits = 0;
-
-	for (uint32_t i = 0; i < list->n; i++)
-		hits |= (uint32_t)(misfit_item(data, &list->windows[i * width], width) == 0) << i;
-	return hits;
+	if (__builtin_expect(list->width > 2, false))
+		m |= misfit(data, list, 2) | misfit(data, list, 3);
+	return m == 0;
 }
 
 /* The first item that holds; n: none. */
-static inline uint32_t match_list(const uint8_t *data, const struct reg_list *list)
+static inline uint32_t match_list(const struct reg_code *code, const uint8_t *data, const struct reg_list *list)
 {
-	uint32_t hits;
-
-	if (list->width == 1)
-		hits = match_items(data, list, 1);
-	else if (list->width == 2)
-		hits = match_items(data, list, 2);
-	else
-		hits = match_items(data, list, 4);
-	return (uint32_t)__builtin_ctz((hits ^ list->negate) | 1u << list->n);
+	return (uint32_t)__builtin_ctzll((code->match(list, data) ^ list->negate) | 1ULL << list->n);
 }
 
 static inline bool load_indexed(const struct vfm_packet *p, const uint8_t *data, uint64_t off, uint32_t bytes, uint64_t *v)
@@ -322,11 +298,11 @@ op_MATCH_RET : {
 op_LIST_RET : {
 	const struct reg_list *list = &code->lists[i->at];
 
-	RETURN(list->result[match_list(data, list)]);
+	RETURN(list->result[match_list(code, data, list)]);
 }
 op_LIST_NEXT : {
 	const struct reg_list *list = &code->lists[i->at];
-	uint32_t item = match_list(data, list);
+	uint32_t item = match_list(code, data, list);
 
 	if (item < list->n)
 		RETURN(list->result[item]);
@@ -335,7 +311,7 @@ op_LIST_NEXT : {
 op_LIST_JMP : {
 	const struct reg_list *list = &code->lists[i->at];
 
-	pc = insns + list->target[match_list(data, list)];
+	pc = insns + list->target[match_list(code, data, list)];
 	DISPATCH();
 }
 }
@@ -400,6 +376,8 @@ struct interp *interp_new(const struct program *p)
 		interp_free(c);
 		return NULL;
 	}
+	if (c->fast.insns[0].op == REG_MATCH_RET || c->fast.insns[0].op == REG_LIST_RET)
+		c->whole = &c->fast.lists[c->fast.insns[0].at];
 	return c;
 }
 
@@ -436,9 +414,19 @@ void interp_run(const struct interp *c, struct shard *s, const struct vfm_packet
 {
 	bool usual = packet->len >= c->fast_bytes && (insn_limit >= c->longest_path || c->program->proof.has_loop);
 
-	result->value = 0;
 	shard_set_time(s, packet->time_us);
-	if (__builtin_expect(usual, true))
+	if (__builtin_expect(usual && c->whole, true)) {
+		const struct reg_list *list = c->whole;
+
+		result->error = VFM_SUCCESS;
+		if (list->n == 1)
+			result->value = list->result[!match_one(packet->data, list)];
+		else
+			result->value = list->result[match_list(&c->fast, packet->data, list)];
+		return;
+	}
+	result->value = 0;
+	if (usual)
 		result->error = run(&c->fast, s, packet, packet->data, insn_limit, &result->value, NULL);
 	else
 		result->error = run_unusual(c, s, packet, insn_limit, &result->value);

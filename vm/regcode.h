@@ -204,18 +204,27 @@ struct window {
 };
 
 #define LIST_MAX_WINDOWS 4u
-#define LIST_MAX_ITEMS   16u
+#define LIST_ITEM_ROOM   64u /* a multiple of 8: items are matched in whole vectors */
+#define LIST_MAX_ITEMS   (LIST_ITEM_ROOM - 1)
 
-/* Conditions tried in order, all computed without a branch. Item i holds if all its windows do, or, where bit i of `negate` is set,
- * if some does not. The first that holds decides; entry n is for none. */
+/* Conditions tried in order, all computed without a branch. The items of a list look at the same windows; item i holds if
+ * ((bytes ^ value) & mask) == 0 in each of them, or, where bit i of `negate` is set, if that is not so. The first that holds
+ * decides; entry n is for none. */
 struct reg_list {
+	uint64_t mask[LIST_MAX_WINDOWS][LIST_ITEM_ROOM]; /* 0 from item n on, and in windows from `width` on */
+	uint64_t value[LIST_MAX_WINDOWS][LIST_ITEM_ROOM];
 	uint32_t n;
-	uint32_t width; /* windows per item: 1, 2 or 4; missing ones have mask 0 */
-	uint32_t negate;
-	uint64_t result[LIST_MAX_ITEMS + 1]; /* LIST_RET, LIST_NEXT, MATCH_RET */
-	uint32_t target[LIST_MAX_ITEMS + 1]; /* LIST_JMP */
-	struct window windows[LIST_MAX_ITEMS * LIST_MAX_WINDOWS];
-};
+	uint32_t width; /* windows */
+	uint32_t at[LIST_MAX_WINDOWS];
+	uint64_t negate;
+	uint64_t result[LIST_ITEM_ROOM]; /* LIST_RET, LIST_NEXT, MATCH_RET */
+	uint32_t target[LIST_ITEM_ROOM]; /* LIST_JMP */
+} __attribute__((aligned(64)));
+
+/* match.c: bit i of the result: the windows of item i fit (`negate` is not applied; bits from n on are undefined). */
+typedef uint64_t match_function(const struct reg_list *list, const uint8_t *data);
+/* The fastest for this processor. */
+match_function *match_choose(void);
 
 /* One variant of the code. */
 struct reg_code {
@@ -223,6 +232,7 @@ struct reg_code {
 	uint32_t n, room;
 	struct reg_list *lists;
 	uint32_t n_lists, lists_room;
+	match_function *match;
 };
 
 struct fuse_options {
@@ -244,7 +254,7 @@ struct gist {
 /* A list as it is built: items lead to blocks. */
 struct plan {
 	struct reg_list list;
-	uint32_t exit[LIST_MAX_ITEMS + 1]; /* block of each item; [n]: of none */
+	uint32_t exit[LIST_ITEM_ROOM]; /* block of each item; [n]: of none */
 };
 
 /* fuse_list.c: joins the tests that begin at the end of block b, which ends in a test, into one list. */
