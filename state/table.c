@@ -96,7 +96,7 @@ struct table *table_new(const struct table_config *config)
 		return NULL;
 	memset(t, 0, sizeof *t);
 	t->config = *config;
-	t->n_buckets = entries; /* one lookup in forty looks at a second bucket: at half as many it were one in six */
+	t->n_buckets = entries; /* one lookup in forty looks at a second bucket: with half as many it were one in eight */
 	t->layout_seed = config->layout_seed;
 	t->idle_s = config->idle_s ? config->idle_s : UINT32_MAX;
 	t->n_wheel = wheel_length(config->idle_s);
