@@ -29,8 +29,8 @@ judge() {
 	while read -r suite; do
 		found=1
 		case $suite in
-		*.py | *.sh) make -s bins >mutant.log 2>&1 ;;
-		*) make -s "build/$suite" >mutant.log 2>&1 ;;
+		*.py | *.sh) make -s bins CFLAGS=-g0 >mutant.log 2>&1 ;;
+		*) make -s "build/$suite" CFLAGS=-g0 >mutant.log 2>&1 ;;
 		esac || { echo "DOES NOT COMPILE: $(grep -m 1 error mutant.log | cut -c1-100)"; return; }
 		case $suite in
 		*.py | *.sh) ONLY='' TEST_TIMEOUT=$MUTANT_SECONDS bash test/run.sh "$suite" >mutant.log 2>&1 ;;
@@ -73,7 +73,7 @@ work() {
 	mkdir -p "$tree"
 	rsync_tree "$tree" && cd "$tree" || exit 1
 	export BUILD=build CI= ONLY=
-	make -s all >mutant.log 2>&1 || { tail -n 5 mutant.log >&2; echo "run.sh: the tree itself does not build" >&2; exit 1; }
+	make -s all CFLAGS=-g0 >mutant.log 2>&1 || { tail -n 5 mutant.log >&2; echo "run.sh: the tree itself does not build" >&2; exit 1; }
 	: >mutant.green
 	while IFS= read -r line; do
 		i=$((i + 1))
