@@ -88,13 +88,23 @@ __attribute__((target("avx2"))) static uint64_t match_avx2(const struct reg_list
 }
 #endif
 
+uint32_t match_all(match_function *ways[MATCH_WAYS])
+{
+	uint32_t n = 0;
+
+	ways[n++] = match_scalar;
+#if defined(__x86_64__)
+	if (__builtin_cpu_supports("avx2"))
+		ways[n++] = match_avx2;
+	if (__builtin_cpu_supports("avx512f"))
+		ways[n++] = match_avx512;
+#endif
+	return n;
+}
+
 match_function *match_choose(void)
 {
-#if defined(__x86_64__)
-	if (__builtin_cpu_supports("avx512f"))
-		return match_avx512;
-	if (__builtin_cpu_supports("avx2"))
-		return match_avx2;
-#endif
-	return match_scalar;
+	match_function *ways[MATCH_WAYS];
+
+	return ways[match_all(ways) - 1];
 }

@@ -223,6 +223,9 @@ struct reg_list {
 
 /* match.c: bit i of the result: the windows of item i fit (`negate` is not applied; bits from n on are undefined). */
 typedef uint64_t match_function(const struct reg_list *list, const uint8_t *data);
+#define MATCH_WAYS 3
+/* Those that this processor can run, the fastest last; how many. */
+uint32_t match_all(match_function *ways[MATCH_WAYS]);
 /* The fastest for this processor. */
 match_function *match_choose(void);
 
