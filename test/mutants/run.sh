@@ -72,7 +72,7 @@ work() {
 	local number=$1 tree=$root/tree$1 line i=0
 	mkdir -p "$tree"
 	rsync_tree "$tree" && cd "$tree" || exit 1
-	export BUILD=build CI= ONLY=
+	export BUILD=build CI='' ONLY=''
 	make -s all CFLAGS=-g0 >mutant.log 2>&1 || { tail -n 5 mutant.log >&2; echo "run.sh: the tree itself does not build" >&2; exit 1; }
 	: >mutant.green
 	while IFS= read -r line; do
