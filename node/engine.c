@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm/step.h"
+
 struct engine {
-	struct interp *interp;
+	const struct program *program;
 	uint32_t insn_limit;
 	struct engine_tiers tiers;
 };
@@ -41,11 +43,7 @@ int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_lim
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	e->interp = interp_new(p);
-	if (!e->interp) {
-		free(e);
-		return -ENOMEM;
-	}
+	e->program = p;
 	e->insn_limit = insn_limit;
 	*out = e;
 	return 0;
@@ -53,17 +51,20 @@ int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_lim
 
 void engine_free(struct engine *e)
 {
-	if (!e)
-		return;
-	interp_free(e->interp);
 	free(e);
 }
 
 void engine_run(struct engine *e, struct shard *s, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results)
 {
+	const struct program *p = e->program;
+	struct machine m;
+
 	assert(n <= ENGINE_BURST_PACKETS);
-	for (uint32_t i = 0; i < n; i++)
-		interp_run(e->interp, s, &packets[i], e->insn_limit, &results[i]);
+	for (uint32_t i = 0; i < n; i++) {
+		machine_init(&m, p->code, p->len, p->table_index, s, &packets[i], e->insn_limit);
+		machine_run(&m);
+		results[i] = m.result;
+	}
 	e->tiers.interp += n;
 }
 

@@ -113,6 +113,7 @@ void ir_free(struct ir *ir)
 	free(ir->dom_out);
 	free(ir->facts.value);
 	free(ir->facts.operand);
+	free(ir->facts.term);
 	free(ir->facts.block);
 	free(ir->facts.len_lo);
 	free(ir);

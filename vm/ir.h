@@ -150,6 +150,7 @@ struct ir_fact {
 struct ir_facts {
 	struct ir_fact *value;   /* [n_values] of the result, where it is computed */
 	struct ir_fact *operand; /* [n_values] of LDX's a, of DIV's and MOD's b, sharpened by the branches that lead there */
+	struct ir_fact *term;    /* [2 * n_blocks] of the terminator's a and b, sharpened likewise */
 	uint8_t *block;          /* [n_blocks] IR_TAKES_0 | IR_TAKES_1 | IR_REACHED */
 	uint32_t *len_lo;        /* [n_blocks] at block entry the packet is at least this long (loads before it succeeded) */
 };

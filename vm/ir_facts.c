@@ -185,6 +185,10 @@ static void leave_block(struct facts *f, uint32_t block, uint32_t len)
 {
 	const struct ir_block *b = &f->ir->blocks[block];
 
+	if (b->a != IR_NONE)
+		f->ir->facts.term[2 * block] = f->now[b->a];
+	if (b->b != IR_NONE)
+		f->ir->facts.term[2 * block + 1] = f->now[b->b];
 	for (uint32_t k = 0; k < b->n_succs; k++) {
 		uint32_t mark = f->n_log, edge_len = len;
 
@@ -265,15 +269,18 @@ static int alloc(struct facts *f)
 	f->marks = malloc(2 * blocks * sizeof(*f->marks));
 	ir->facts.value = malloc(values * sizeof(*ir->facts.value));
 	ir->facts.operand = malloc(values * sizeof(*ir->facts.operand));
+	ir->facts.term = malloc(2 * blocks * sizeof(*ir->facts.term));
 	ir->facts.block = calloc(blocks, 1);
 	ir->facts.len_lo = malloc(blocks * sizeof(*ir->facts.len_lo));
-	if (!f->now || !f->preorder || !f->marks || !ir->facts.value || !ir->facts.operand || !ir->facts.block || !ir->facts.len_lo)
+	if (!f->now || !f->preorder || !f->marks || !ir->facts.value || !ir->facts.operand || !ir->facts.term || !ir->facts.block ||
+	    !ir->facts.len_lo)
 		return -ENOMEM;
 	for (uint32_t v = 0; v < ir->n_values; v++)
 		f->now[v] = ir->facts.value[v] = ir->facts.operand[v] = fact_make_never();
 	for (uint32_t i = 0; i < ir->n_blocks; i++) {
 		f->preorder[ir->dom_in[i]] = i;
 		ir->facts.len_lo[i] = NOT_SEEN_LEN;
+		ir->facts.term[2 * i] = ir->facts.term[2 * i + 1] = fact_make_never();
 	}
 	ir->facts.block[0] = IR_REACHED;
 	ir->facts.len_lo[0] = 0;

@@ -85,6 +85,27 @@ const char *vfm_error_string(int error);
 /* The short name used in verdict files: "BOUNDS", "DIVISION_BY_ZERO", "LIMIT", ... */
 const char *vfm_error_name(int error);
 
+/* Classic BPF, for the kernel's SO_ATTACH_FILTER and for libpcap (docs/bpf.md). The result accepts (0xFFFFFFFF) exactly the packets
+ * for which the machine returns a value that is not 0, and drops (0) where it returns 0 or ends in an error. What classic BPF cannot
+ * do is refused with the reason, never approximated. */
+#define VFM_BPF_MAX_INSNS    4096 /* the kernel's limit */
+#define VFM_BPF_REASON_BYTES 256
+
+/* One instruction; the layout of the kernel's struct sock_filter and libpcap's struct bpf_insn. */
+typedef struct bpf_insn_t {
+	uint16_t code;
+	uint8_t jt, jf;
+	uint32_t k;
+} bpf_insn_t;
+
+/* Compiles VFM bytecode. *bpf_len: before, how many instructions bpf_prog has room for; after, how many there are (VFM_BPF_MAX_INSNS
+ * is always enough). VFM_SUCCESS; VFM_ERROR_INVALID_PROGRAM: cannot be expressed; VFM_ERROR_LIMIT: no room, *bpf_len says
+ * how much is needed; VFM_ERROR_NO_MEMORY; or why the verifier refused it. */
+int vfm_to_bpf(const uint8_t *vfm_prog, uint32_t vfm_len, bpf_insn_t *bpf_prog, uint32_t *bpf_len);
+/* The same; reason (may be NULL) gets one sentence that says why it failed, "" on success. */
+int vfm_to_bpf_reason(const uint8_t *vfm_prog, uint32_t vfm_len, bpf_insn_t *bpf_prog, uint32_t *bpf_len,
+		      char reason[VFM_BPF_REASON_BYTES]);
+
 #ifdef __cplusplus
 }
 #endif

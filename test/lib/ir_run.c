@@ -179,12 +179,22 @@ static void pass_args(struct ir_run *r, const struct ir_succ *s)
 	}
 }
 
+static void check_term(struct ir_run *r, const struct ir_block *b, uint32_t block)
+{
+	const struct ir_fact *f = r->check_facts ? &r->ir->facts.term[2 * block] : NULL;
+
+	if (f &&
+	    ((b->a != IR_NONE && !fact_allows(&f[0], r->value[b->a])) || (b->b != IR_NONE && !fact_allows(&f[1], r->value[b->b]))))
+		contradict(r, "an operand of a jump or RET is not what its fact says", block);
+}
+
 /* The successor's number, or IR_NONE at the end. */
 static uint32_t leave(struct ir_run *r, uint32_t block)
 {
 	const struct ir_block *b = &r->ir->blocks[block];
 	const struct ir_succ *s = &b->succ[0];
 
+	check_term(r, b, block);
 	r->insn_count += b->insns;
 	if (b->term == IR_RET) {
 		if (r->insn_count > r->insn_limit)
