@@ -200,8 +200,10 @@ libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm))
 $(B)/libvfm.a: $(libvfm_objs)
 	@rm -f $@
 	$(Q)ar rcs $@ $^
-$(B)/libvfm.so.1: $(libvfm_objs) vm/libvfm.map
-	$(Q)$(CC) $(san) $(LDFLAGS) -shared -Wl,-soname,libvfm.so.1 -Wl,--version-script=vm/libvfm.map -o $@ $(libvfm_objs)
+$(B)/libvfm.map: vm/vfm.h
+	@{ echo '{ global:'; grep -oE '\b(vfm|vfl)_[a-z_0-9]+\(' $< | sort -u | tr '(' ';'; echo 'local: *; };'; } >$@
+$(B)/libvfm.so.1: $(libvfm_objs) $(B)/libvfm.map
+	$(Q)$(CC) $(san) $(LDFLAGS) -shared -Wl,-z,defs -Wl,-soname,libvfm.so.1 -Wl,--version-script=$(B)/libvfm.map -o $@ $(libvfm_objs)
 install: bins $(B)/libvfm.a $(B)/libvfm.so.1
 	install -d $(addprefix $(DESTDIR)$(PREFIX)/,bin include lib/pkgconfig)
 	install $(bins) $(DESTDIR)$(PREFIX)/bin

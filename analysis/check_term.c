@@ -4,9 +4,9 @@
 
 #include "analysis/check_term.h"
 
-#define MAX_VECS   (1u << 17)
-#define MAX_TERMS  (1u << 17)
-#define HASH_SLOTS (1u << 18) /* at least twice the entries: probing ends */
+#define MAX_VECS    (1u << 17)
+#define MAX_TERMS   (1u << 17)
+#define FIRST_SLOTS 1024u
 
 struct vec {
 	uint32_t origin[VEC_BITS];
@@ -22,7 +22,10 @@ struct term_pool {
 	uint32_t n_terms, term_room;
 	struct vec *vecs;
 	struct term *terms;
-	uint32_t *vec_slots, *term_slots; /* id + 1; 0: empty */
+	struct slots {
+		uint32_t n;   /* a power of two, at least twice the entries: probing ends */
+		uint32_t *id; /* id + 1; 0: empty */
+	} vec_slots, term_slots;
 };
 
 void term_pool_free(struct term_pool *p)
@@ -31,8 +34,8 @@ void term_pool_free(struct term_pool *p)
 		return;
 	free(p->vecs);
 	free(p->terms);
-	free(p->vec_slots);
-	free(p->term_slots);
+	free(p->vec_slots.id);
+	free(p->term_slots.id);
 	free(p);
 }
 
@@ -85,19 +88,61 @@ static void describe(struct vec *v)
 	}
 }
 
+/* Doubles the slots when half of them are taken; hash_of(p, id) gives an entry's hash. */
+static bool grow_slots(struct term_pool *p, struct slots *s, uint32_t entries,
+		       uint32_t (*hash_of)(const struct term_pool *p, uint32_t id))
+{
+	uint32_t n = s->n ? s->n * 2 : FIRST_SLOTS;
+	uint32_t *id;
+
+	if (entries * 2 < s->n)
+		return true;
+	id = calloc(n, sizeof(*id));
+	if (!id) {
+		p->failed = true;
+		return false;
+	}
+	for (uint32_t i = 0; i < entries; i++) {
+		uint32_t at = hash_of(p, i) & (n - 1);
+
+		while (id[at])
+			at = (at + 1) & (n - 1);
+		id[at] = i + 1;
+	}
+	free(s->id);
+	s->id = id;
+	s->n = n;
+	return true;
+}
+
+static uint32_t hash_vec(const struct term_pool *p, uint32_t id)
+{
+	return hash_bytes(p->vecs[id].origin, sizeof(p->vecs[id].origin));
+}
+
+static uint32_t hash_term(const struct term_pool *p, uint32_t id)
+{
+	return hash_bytes(&p->terms[id], sizeof(p->terms[id]));
+}
+
 static uint32_t intern_vec(struct term_pool *p, const uint32_t origin[VEC_BITS])
 {
 	size_t bytes = VEC_BITS * sizeof(origin[0]);
-	uint32_t slot = hash_bytes(origin, bytes) % HASH_SLOTS;
+	uint32_t at;
 
-	for (; p->vec_slots[slot]; slot = (slot + 1) % HASH_SLOTS)
-		if (!memcmp(p->vecs[p->vec_slots[slot] - 1].origin, origin, bytes))
-			return p->vec_slots[slot] - 1;
+	if (!grow_slots(p, &p->vec_slots, p->n_vecs, hash_vec))
+		return 0;
+	for (at = hash_bytes(origin, bytes); p->vec_slots.id[at & (p->vec_slots.n - 1)]; at++) {
+		uint32_t id = p->vec_slots.id[at & (p->vec_slots.n - 1)] - 1;
+
+		if (!memcmp(p->vecs[id].origin, origin, bytes))
+			return id;
+	}
 	if (!reserve(p, (void **)&p->vecs, p->n_vecs, &p->vec_room, MAX_VECS, sizeof(*p->vecs)))
 		return 0;
 	memcpy(p->vecs[p->n_vecs].origin, origin, bytes);
 	describe(&p->vecs[p->n_vecs]);
-	p->vec_slots[slot] = ++p->n_vecs;
+	p->vec_slots.id[at & (p->vec_slots.n - 1)] = ++p->n_vecs;
 	return p->n_vecs - 1;
 }
 
@@ -105,7 +150,7 @@ static uint32_t intern_vec(struct term_pool *p, const uint32_t origin[VEC_BITS])
 static uint32_t intern_term(struct term_pool *p, uint32_t op, uint32_t a, uint32_t b, uint64_t imm, unsigned width)
 {
 	struct term t;
-	uint32_t slot;
+	uint32_t at;
 
 	memset(&t, 0, sizeof(t)); /* padding is hashed */
 	t.op = op;
@@ -113,14 +158,18 @@ static uint32_t intern_term(struct term_pool *p, uint32_t op, uint32_t a, uint32
 	t.b = b;
 	t.imm = imm;
 	t.width = width;
-	slot = hash_bytes(&t, sizeof(t)) % HASH_SLOTS;
-	for (; p->term_slots[slot]; slot = (slot + 1) % HASH_SLOTS)
-		if (!memcmp(&p->terms[p->term_slots[slot] - 1], &t, sizeof(t)))
-			return p->term_slots[slot] - 1;
+	if (!grow_slots(p, &p->term_slots, p->n_terms, hash_term))
+		return 0;
+	for (at = hash_bytes(&t, sizeof(t)); p->term_slots.id[at & (p->term_slots.n - 1)]; at++) {
+		uint32_t id = p->term_slots.id[at & (p->term_slots.n - 1)] - 1;
+
+		if (!memcmp(&p->terms[id], &t, sizeof(t)))
+			return id;
+	}
 	if (!reserve(p, (void **)&p->terms, p->n_terms, &p->term_room, MAX_TERMS, sizeof(*p->terms)))
 		return 0;
 	p->terms[p->n_terms] = t;
-	p->term_slots[slot] = ++p->n_terms;
+	p->term_slots.id[at & (p->term_slots.n - 1)] = ++p->n_terms;
 	return p->n_terms - 1;
 }
 
@@ -139,12 +188,6 @@ struct term_pool *term_pool_new(void)
 
 	if (!p)
 		return NULL;
-	p->vec_slots = calloc(HASH_SLOTS, sizeof(*p->vec_slots));
-	p->term_slots = calloc(HASH_SLOTS, sizeof(*p->term_slots));
-	if (!p->vec_slots || !p->term_slots) {
-		term_pool_free(p);
-		return NULL;
-	}
 	vec_const(p, 0); /* vector 0 is what a failed pool gives back */
 	if (p->failed) {
 		term_pool_free(p);

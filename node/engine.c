@@ -6,10 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "vm/step.h"
-
 struct engine {
-	const struct program *program;
+	struct interp *interp;
 	uint32_t insn_limit;
 	struct engine_tiers tiers;
 };
@@ -43,7 +41,11 @@ int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_lim
 	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	e->program = p;
+	e->interp = interp_new(p);
+	if (!e->interp) {
+		free(e);
+		return -ENOMEM;
+	}
 	e->insn_limit = insn_limit;
 	*out = e;
 	return 0;
@@ -51,20 +53,17 @@ int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_lim
 
 void engine_free(struct engine *e)
 {
+	if (!e)
+		return;
+	interp_free(e->interp);
 	free(e);
 }
 
 void engine_run(struct engine *e, struct shard *s, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results)
 {
-	const struct program *p = e->program;
-	struct machine m;
-
 	assert(n <= ENGINE_BURST_PACKETS);
-	for (uint32_t i = 0; i < n; i++) {
-		machine_init(&m, p->code, p->len, p->table_index, s, &packets[i], e->insn_limit);
-		machine_run(&m);
-		results[i] = m.result;
-	}
+	for (uint32_t i = 0; i < n; i++)
+		interp_run(e->interp, s, &packets[i], e->insn_limit, &results[i]);
 	e->tiers.interp += n;
 }
 

@@ -93,6 +93,7 @@ struct table {
 struct table_slot {
 	struct table_bucket *bucket;
 	unsigned i;
+	unsigned bit; /* 1 << i: flag f of this slot is f * bit, a shift by a constant where f << i is one by a variable */
 };
 
 static inline uint64_t table_home(const struct table *t, uint64_t key)
@@ -124,12 +125,12 @@ static inline struct table_slot table_probe(const struct table *t, uint64_t key)
 		unsigned m = table_bucket_match(b, key);
 
 		if (__builtin_expect(m != 0, 1))
-			return (struct table_slot){b, (unsigned)__builtin_ctz(m)};
+			return (struct table_slot){b, (unsigned)__builtin_ctz(m), m};
 		if (b->meta < TABLE_PASS_ONE)
 			break;
 		at = at + 1 == t->n_buckets ? 0 : at + 1;
 	} while (at != home);
-	return (struct table_slot){NULL, 0};
+	return (struct table_slot){NULL, 0, 0};
 }
 
 /* table_load without a call. */
@@ -160,6 +161,11 @@ static inline __attribute__((always_inline)) struct table_bucket *table_prefetch
 
 /* The rest is state/table*.c's own. */
 
+static inline struct table_slot table_slot_of(struct table_bucket *b, unsigned i)
+{
+	return (struct table_slot){b, i, 1u << i};
+}
+
 static inline uint32_t table_slot_number(const struct table *t, struct table_slot s)
 {
 	return (uint32_t)((uint64_t)(s.bucket - t->buckets) * TABLE_BUCKET_SLOTS + s.i);
@@ -167,7 +173,7 @@ static inline uint32_t table_slot_number(const struct table *t, struct table_slo
 
 static inline struct table_slot table_slot_at(const struct table *t, uint32_t number)
 {
-	return (struct table_slot){&t->buckets[number / TABLE_BUCKET_SLOTS], number % TABLE_BUCKET_SLOTS};
+	return table_slot_of(&t->buckets[number / TABLE_BUCKET_SLOTS], number % TABLE_BUCKET_SLOTS);
 }
 
 /* The form in which dirty[] names slots: cheaper to take apart than a slot number. */
@@ -178,12 +184,12 @@ static inline uint32_t table_slot_code(const struct table *t, struct table_slot 
 
 static inline struct table_slot table_slot_decode(const struct table *t, uint32_t code)
 {
-	return (struct table_slot){&t->buckets[code >> 2], code & 3};
+	return table_slot_of(&t->buckets[code >> 2], code & 3);
 }
 
 static inline bool table_slot_is(struct table_slot s, unsigned flag)
 {
-	return s.bucket->meta & flag << s.i;
+	return s.bucket->meta & flag * s.bit;
 }
 
 static inline bool table_slot_queued(struct table_slot s)
@@ -212,7 +218,7 @@ static inline uint64_t table_place_hash(uint64_t key, enum table_queue queue, ui
 /* To be called before an entry's value, stamp or mark changes. */
 static inline void table_touch(struct table *t, struct table_slot s)
 {
-	unsigned flags = (TABLE_STALE | TABLE_DIRTY) << s.i;
+	unsigned flags = (TABLE_STALE | TABLE_DIRTY) * s.bit;
 
 	if (!t->tracked || table_slot_is(s, TABLE_STALE))
 		return;
@@ -234,7 +240,7 @@ static inline void table_overwrite(struct table *t, struct table_slot s, uint64_
 	b->value[s.i] = value;
 	if (!preloaded) {
 		b->stamp_s[s.i] = now_s;
-		b->meta |= TABLE_MARK << s.i;
+		b->meta |= TABLE_MARK * s.bit;
 	}
 }
 
@@ -242,7 +248,7 @@ static inline void table_overwrite(struct table *t, struct table_slot s, uint64_
 static inline uint64_t table_add_home(struct table *t, struct table_bucket *home, uint64_t key, uint64_t delta, uint32_t now_s)
 {
 	unsigned m = table_bucket_match(home, key);
-	struct table_slot s = {home, (unsigned)__builtin_ctz(m | 8)};
+	struct table_slot s = {home, (unsigned)__builtin_ctz(m | 8), m};
 
 	if (__builtin_expect(!m || home->stamp_s[s.i] < table_oldest_live_s(t, now_s), 0))
 		return table_add(t, key, delta, now_s);

@@ -114,7 +114,7 @@ void table_changes_clear(struct table *t)
 		struct table_slot s = table_slot_decode(t, t->dirty[i]);
 
 		add_if_stale(t, s);
-		s.bucket->meta &= ~((TABLE_STALE | TABLE_DIRTY | TABLE_FRESH) << s.i);
+		s.bucket->meta &= ~((TABLE_STALE | TABLE_DIRTY | TABLE_FRESH) * s.bit);
 	}
 	t->n_dirty = 0;
 	t->n_removed = 0;
@@ -128,7 +128,7 @@ uint64_t table_digest(struct table *t)
 		struct table_slot s = table_slot_decode(t, t->dirty[i]);
 
 		add_if_stale(t, s);
-		s.bucket->meta &= ~(TABLE_STALE << s.i);
+		s.bucket->meta &= ~(TABLE_STALE * s.bit);
 	}
 	return t->sum;
 }
@@ -187,7 +187,7 @@ static int slot_to_put(struct table *t, uint64_t key, bool preloaded, struct tab
 		return err;
 	if (s.bucket)
 		table_release(t, s);
-	*out = (struct table_slot){NULL, 0};
+	*out = (struct table_slot){NULL, 0, 0};
 	return 0;
 }
 
@@ -196,7 +196,7 @@ static void put_preloaded(struct table *t, struct table_slot s, bool is_new)
 	s.bucket->stamp_s[s.i] = TABLE_STAMP_NEVER;
 	if (!is_new)
 		return;
-	s.bucket->meta |= TABLE_PRELOAD << s.i;
+	s.bucket->meta |= TABLE_PRELOAD * s.bit;
 	t->n_preloaded++;
 	if (t->tracked)
 		t->sum += table_place_hash(s.bucket->key[s.i], TABLE_PRELOADED, 0);
@@ -207,7 +207,7 @@ static void put_queued(struct table *t, struct table_slot s, const struct table_
 	struct table_link *l = &t->links[table_slot_number(t, s)];
 
 	s.bucket->stamp_s[s.i] = e->stamp_s;
-	s.bucket->meta = (s.bucket->meta & ~(TABLE_MARK << s.i)) | (e->mark ? TABLE_MARK << s.i : 0);
+	s.bucket->meta = (s.bucket->meta & ~(TABLE_MARK * s.bit)) | (e->mark ? TABLE_MARK * s.bit : 0);
 	if (is_new || l->position != e->position || l->kept != e->queue) {
 		if (!is_new)
 			table_queue_unlink(t, s);
@@ -236,7 +236,7 @@ int table_put(struct table *t, const struct table_entry *e)
 		s = table_claim(t, e->key, e->value);
 	else if (t->tracked && !table_slot_is(s, TABLE_STALE))
 		t->sum -= table_content_hash(s);
-	s.bucket->meta &= ~(TABLE_STALE << s.i);
+	s.bucket->meta &= ~(TABLE_STALE * s.bit);
 	s.bucket->value[s.i] = e->value;
 	if (preloaded)
 		put_preloaded(t, s, is_new);

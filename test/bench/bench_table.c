@@ -196,7 +196,8 @@ static void table_bursts(struct world *w, struct table *t, struct burst_way way,
 			table_add_home(t, home[k], keys[i + k], 1, NOW_S + (uint32_t)(i >> 14));
 		}
 		ahead -= BURST;
-		memcpy(home, home + BURST, BURST * sizeof *home);
+		for (size_t k = 0; k < ahead; k++)
+			home[k] = home[BURST + k];
 		if (!way.closed)
 			continue;
 		w->sink += table_digest(t);

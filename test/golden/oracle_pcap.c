@@ -23,6 +23,7 @@
 #include "vm/interp.h"
 #include "vm/program.h"
 #include "vm/step.h"
+#include "vm/vflisp.h"
 
 #define LIST        "test/golden/oracle/filters.list"
 #define CAPTURES    "../shared/data/captures/*/*"
@@ -120,12 +121,21 @@ static void skip_without_captures(void)
 	skip();
 }
 
-/* One filter in libpcap's two forms and as a program. */
+enum { ASSEMBLY, VFLISP, LANGUAGES };
+static const char *const language_names[] = {"assembly", "VFLisp"};
+
+/* A filter in one of the machine's languages. */
+struct candidate {
+	struct program *program; /* NULL: the list does not have it */
+	struct interp *interp;
+	struct shard *shard;
+};
+
+/* One filter in libpcap's two forms and as programs. */
 struct judges {
 	const struct oracle_filter *filter;
 	struct bpf_program as_written, optimised;
-	struct program *program;
-	struct shard *shard;
+	struct candidate candidates[LANGUAGES];
 };
 
 static void compile_pcap(const struct oracle_filter *f, int optimise, struct bpf_program *out)
@@ -138,18 +148,21 @@ static void compile_pcap(const struct oracle_filter *f, int optimise, struct bpf
 	pcap_close(pcap);
 }
 
-static struct program *compile_assembly(const struct oracle_filter *f)
+static struct program *compile_source(const struct oracle_filter *f, int language, const char *source)
 {
 	static struct diag_list d;
 	struct vfm_reject reject;
 	struct program *p;
 	uint8_t *code;
 	uint32_t len;
+	int rc;
 
-	diag_init(&d, f->name, f->assembly, (uint32_t)strlen(f->assembly));
-	if (asm_assemble(f->assembly, strlen(f->assembly), false, &code, &len, &d)) {
+	diag_init(&d, f->name, source, (uint32_t)strlen(source));
+	rc = language == VFLISP ? vfl_compile(source, strlen(source), &d, &code, &len)
+				: asm_assemble(source, strlen(source), false, &code, &len, &d);
+	if (rc) {
 		diag_print(&d, stderr);
-		fail_msg("%s: not assembled", f->name);
+		fail_msg("%s: not compiled", f->name);
 	}
 	p = program_new(code, len, 0, &reject);
 	if (!p)
@@ -158,24 +171,45 @@ static struct program *compile_assembly(const struct oracle_filter *f)
 	return p;
 }
 
-static void judges_init(struct judges *j, const struct oracle_filter *f)
+static void candidate_init(struct candidate *c, const struct oracle_filter *f, int language)
 {
 	const struct program_state_options no_tables = {.idle_s = -1};
+	const char *source = language == VFLISP ? f->vflisp : f->assembly;
 
+	memset(c, 0, sizeof(*c));
+	if (!source)
+		return;
+	c->program = compile_source(f, language, source);
+	c->interp = interp_new(c->program);
+	assert_non_null(c->interp);
+	c->shard = program_shard_new(c->program, &no_tables);
+	assert_non_null(c->shard);
+}
+
+static void candidate_fini(struct candidate *c)
+{
+	if (!c->program)
+		return;
+	shard_free(c->shard);
+	interp_free(c->interp);
+	program_free(c->program);
+}
+
+static void judges_init(struct judges *j, const struct oracle_filter *f)
+{
 	j->filter = f;
 	compile_pcap(f, 0, &j->as_written);
 	compile_pcap(f, 1, &j->optimised);
-	j->program = compile_assembly(f);
-	j->shard = program_shard_new(j->program, &no_tables);
-	assert_non_null(j->shard);
+	for (int i = 0; i < LANGUAGES; i++)
+		candidate_init(&j->candidates[i], f, i);
 }
 
 static void judges_fini(struct judges *j)
 {
 	pcap_freecode(&j->as_written);
 	pcap_freecode(&j->optimised);
-	shard_free(j->shard);
-	program_free(j->program);
+	for (int i = 0; i < LANGUAGES; i++)
+		candidate_fini(&j->candidates[i]);
 }
 
 static bool pcap_accepts(const struct bpf_program *bpf, const uint8_t *data, uint32_t len)
@@ -185,26 +219,55 @@ static bool pcap_accepts(const struct bpf_program *bpf, const uint8_t *data, uin
 	return pcap_offline_filter(bpf, &h, data) != 0;
 }
 
-static bool machine_accepts(const struct judges *j, const uint8_t *data, uint32_t len)
+static const char *word(bool accepted)
 {
-	struct vfm_packet packet = {.data = data, .len = len};
+	return accepted ? "accepts" : "refuses";
+}
+
+static bool accepts(const struct vfm_result *r)
+{
+	return !r->error && r->value;
+}
+
+static bool machine_accepts(const struct candidate *c, const struct vfm_packet *packet)
+{
 	struct machine m;
 
-	machine_init(&m, j->program->code, j->program->len, j->program->table_index, j->shard, &packet, VFM_DEFAULT_INSN_LIMIT);
+	machine_init(&m, c->program->code, c->program->len, c->program->table_index, c->shard, packet, VFM_DEFAULT_INSN_LIMIT);
 	machine_run(&m);
-	return !m.result.error && m.result.value;
+	return accepts(&m.result);
+}
+
+static bool interpreter_accepts(const struct candidate *c, const struct vfm_packet *packet)
+{
+	struct vfm_result r;
+
+	interp_run(c->interp, c->shard, packet, VFM_DEFAULT_INSN_LIMIT, &r);
+	return accepts(&r);
 }
 
 /* Whether libpcap accepts; fails unless all judges agree. what: how the packet was changed. */
 static bool judge(const struct judges *j, const struct sample *s, const uint8_t *data, uint32_t len, const char *what)
 {
+	const struct vfm_packet packet = {.data = data, .len = len};
 	bool expected = pcap_accepts(&j->as_written, data, len);
 
 	if (pcap_accepts(&j->optimised, data, len) != expected)
 		fail_msg("%s: libpcap's optimiser differs on packet %lu of %s%s", j->filter->name, s->number, s->origin, what);
-	if (machine_accepts(j, data, len) != expected)
-		fail_msg("%s: libpcap %s packet %lu of %s%s (%u bytes), the machine does not", j->filter->name,
-			 expected ? "accepts" : "refuses", s->number, s->origin, what, len);
+	for (int i = 0; i < LANGUAGES; i++) {
+		const struct candidate *c = &j->candidates[i];
+		bool by_machine, by_interpreter;
+
+		if (!c->program)
+			continue;
+		by_machine = machine_accepts(c, &packet);
+		by_interpreter = interpreter_accepts(c, &packet);
+		if (by_machine != expected || by_interpreter != expected)
+			fail_msg("%s in %s, packet %lu of %s%s (%u bytes): libpcap %s it, the stack machine %s it, the interpreter "
+				 "%s it",
+				 j->filter->name, language_names[i], s->number, s->origin, what, len, word(expected),
+				 word(by_machine), word(by_interpreter));
+	}
 	return expected;
 }
 

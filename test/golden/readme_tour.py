@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""The commands of README.md's tour print what the page shows. "..." stands for lines that are not shown. Runs in a directory of its
-own with links to the tree, so that the paths of the page hold for every kind of build."""
+"""The commands of README.md's tour and of docs/vfm-test.md print what the pages show. "..." stands for lines that are not shown. Runs in
+a directory of its own with links to the tree, so that the paths of the pages hold for every kind of build."""
 import os
 import re
 import subprocess
@@ -11,10 +11,10 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(ROOT, os.environ.get("BUILD", "build"))
 
 
-def commands():
+def commands(name):
     """[command, [line, ...]] for every line "    $ command" of the page."""
     out = []
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as page:
+    with open(os.path.join(ROOT, name), encoding="utf-8") as page:
         for line in page:
             if line.startswith("    $ "):
                 out.append([line[6:].rstrip("\n"), []])
@@ -33,7 +33,7 @@ def matches(shown, printed):
 
 def main():
     failed = 0
-    found = commands()
+    found = commands("README.md") + commands("docs/vfm-test.md")
     with tempfile.TemporaryDirectory() as place:
         os.symlink(os.path.join(ROOT, "examples"), os.path.join(place, "examples"))
         os.mkdir(os.path.join(place, "build"))

@@ -1,6 +1,6 @@
 /* Every assembly program and fragment of the VFM programming manual: as written (test/golden/manual/as-written: the answer, or the
  * exact error) and corrected (examples/manual). The answers are worked out in comments here from the manual's words and the packets,
- * never taken from a run. Programs run on the plain stack machine. */
+ * never taken from a run. Programs run on the plain stack machine and on the interpreter, which must agree. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,6 +13,7 @@
 
 #include "test/lib/packets.h"
 #include "vm/filter.h"
+#include "vm/interp.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
 
@@ -22,12 +23,13 @@
 #define CLIENT PACKET_IP(10, 0, 0, 1)
 #define SERVER PACKET_IP(192, 0, 2, 7)
 
-/* ---- a program at work ---- */
+/* ---- a program at work, once on each machine ---- */
 
 struct bench {
 	const char *path;
 	struct program *program;
-	struct shard *shard;
+	struct interp *interp;
+	struct shard *step_shard, *interp_shard;
 	uint8_t packet[PACKET_BYTES];
 };
 
@@ -44,24 +46,34 @@ static void setup(struct bench *b, const char *path)
 	assert_non_null(b->program);
 	free(text);
 	free(d);
-	b->shard = program_shard_new(b->program, &options);
-	assert_non_null(b->shard);
+	b->step_shard = program_shard_new(b->program, &options);
+	b->interp_shard = program_shard_new(b->program, &options);
+	b->interp = interp_new(b->program);
+	assert_true(b->step_shard && b->interp_shard && b->interp);
 }
 
 static void teardown(struct bench *b)
 {
-	shard_free(b->shard);
+	shard_free(b->step_shard);
+	shard_free(b->interp_shard);
+	interp_free(b->interp);
 	program_free(b->program);
 }
 
 static struct vfm_result run(struct bench *b, uint32_t len)
 {
 	struct vfm_packet packet = {.data = b->packet, .len = len};
+	struct vfm_result result;
 	struct machine m;
 
-	machine_init(&m, b->program->code, b->program->len, b->program->table_index, b->shard, &packet, VFM_DEFAULT_INSN_LIMIT);
+	machine_init(&m, b->program->code, b->program->len, b->program->table_index, b->step_shard, &packet,
+		     VFM_DEFAULT_INSN_LIMIT);
 	machine_run(&m);
-	return m.result;
+	interp_run(b->interp, b->interp_shard, &packet, VFM_DEFAULT_INSN_LIMIT, &result);
+	if (m.result.error != result.error || m.result.value != result.value)
+		fail_msg("%s: the stack machine gives %llu (error %d), the interpreter %llu (error %d)", b->path,
+			 (unsigned long long)m.result.value, m.result.error, (unsigned long long)result.value, result.error);
+	return result;
 }
 
 /* The packet in b->packet gives this answer. */
@@ -470,10 +482,11 @@ static void the_debug_filter_shows_the_ethertype_once_corrected(void **state)
 
 /* ---- filters with state ---- */
 
-/* Puts a value into table 0. */
+/* Puts a value into table 0 of both machines. */
 static void put(struct bench *b, uint64_t key, uint64_t value)
 {
-	shard_store(b->shard, 0, key, value);
+	shard_store(b->step_shard, 0, key, value);
+	shard_store(b->interp_shard, 0, key, value);
 }
 
 /* The value stored for the flow is found; another flow has none, so 0. */

@@ -254,7 +254,7 @@ class State(VfmTest):
 
 
 class Inputs(VfmTest):
-    def test_a_filter_may_be_bytecode_assembly_or_either_from_standard_input(self):
+    def test_a_filter_may_be_bytecode_or_assembly_or_come_from_standard_input(self):
         binary = self.files.path("x.bin")
         self.assertEqual(t.run("vfm-asm", self.filter, "-o", binary).returncode, 0)
         with open(binary, "rb") as f:
@@ -263,6 +263,19 @@ class Inputs(VfmTest):
         self.assertEqual(self.run_ok(self.files.write("nameless", code), self.capture), SUMMARY)
         self.assertEqual(self.run_ok("-", self.capture, stdin=code), SUMMARY)
         self.assertEqual(self.run_ok("-", self.capture, stdin=SYN_LIMIT.encode()), SUMMARY)
+
+    def test_a_filter_may_be_vflisp_in_a_file_or_on_the_command_line(self):
+        # Four SYNs of TCP and one more, and a frame without byte 23 behind a cut.
+        expression = "(= proto 6)"
+        capture = self.files.write("d.pcap", t.pcap(PACKETS + [(2 * 10**6, SHORT[:20])]))
+        expected = "7 packets: 5 accepted (0 to log), 1 dropped, 1 in error\n"
+        self.assertEqual(self.run_ok("-e", expression, capture), expected)
+        self.assertEqual(self.run_ok("--expression", expression, capture), expected)
+        self.assertEqual(self.run_ok("--expression=" + expression, capture), expected)
+        self.assertEqual(self.run_ok(self.files.write("f.vfl", expression), capture), expected)
+        # Without a known ending the first token decides, comments left aside.
+        self.assertEqual(self.run_ok(self.files.write("f", "; LD8 23\n\n  " + expression), capture), expected)
+        self.assertEqual(self.run_ok(self.files.write("g", "; (= proto 6)\nLD8 23\nPUSH 6\nJEQ y\nRET 0\ny: RET 1\n"), capture), expected)
 
     def test_a_capture_may_come_from_standard_input(self):
         self.assertEqual(self.run_ok(self.filter, "-", stdin=t.pcap(PACKETS)), SUMMARY)
@@ -330,6 +343,13 @@ class Errors(VfmTest):
                      "with 0 on the stack\n        POP\n        ^\n", bad, self.capture)
         self.run_bad(1, f"{self.files.path('bad.bin')}: error: not verified (VERIFICATION_FAILED, address 0000): POP needs 1 value, but "
                      "a path arrives with 0 on the stack\n", self.files.write("bad.bin", b"\x05\x16"), self.capture)
+
+    def test_an_unusable_expression_exits_1_and_says_where(self):
+        done = t.run("vfm-test", "-e", "(= protoo 6)", self.capture)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertTrue(done.stderr.startswith("expression:1:4: error: "), done.stderr)
+        self.assertIn("proto", done.stderr.splitlines()[0])
+        self.assertIn("\n    (= protoo 6)\n       ^\n", done.stderr)
 
     def test_a_filter_that_cannot_be_read_exits_1(self):
         advice = "give a filter as bytecode, assembly or VFLisp"

@@ -39,6 +39,19 @@ def pcap(packets, link_type=ETHERNET, order="<", magic=0xA1B2C3D4):
     return b"".join(out)
 
 
+def pcapng(packets, link_type=ETHERNET):
+    """Bytes of a pcapng file of one interface in microseconds."""
+    def block(kind, body):
+        size = struct.pack("<I", 12 + len(body))
+        return struct.pack("<I", kind) + size + body + size
+
+    out = [block(0x0A0D0D0A, struct.pack("<IHHq", 0x1A2B3C4D, 1, 0, -1)), block(1, struct.pack("<HHI", link_type, 0, 0))]
+    for time_us, frame in packets:
+        fixed = struct.pack("<IIIII", 0, time_us >> 32, time_us & 0xFFFFFFFF, len(frame), len(frame))
+        out.append(block(6, fixed + frame + b"\0" * (-len(frame) % 4)))
+    return b"".join(out)
+
+
 def ip4(address):
     return bytes(int(part) for part in address.split("."))
 

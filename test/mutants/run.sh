@@ -29,11 +29,11 @@ judge() {
 	while read -r suite; do
 		found=1
 		case $suite in
-		*.py | *.sh) make -s bins >mutant.log 2>&1 ;;
-		*) make -s "build/$suite" >mutant.log 2>&1 ;;
+		*.py | *.sh) make -s bins CFLAGS=-g0 >mutant.log 2>&1 ;;
+		*) make -s "build/$suite" CFLAGS=-g0 >mutant.log 2>&1 ;;
 		esac || { echo "DOES NOT COMPILE: $(grep -m 1 error mutant.log | cut -c1-100)"; return; }
 		case $suite in
-		*.py | *.sh) TEST_TIMEOUT=$MUTANT_SECONDS bash test/run.sh "$suite" >mutant.log 2>&1 ;;
+		*.py | *.sh) ONLY='' TEST_TIMEOUT=$MUTANT_SECONDS bash test/run.sh "$suite" >mutant.log 2>&1 ;;
 		*) timeout -k 2 "$MUTANT_SECONDS" "build/$suite" >mutant.log 2>&1 </dev/null ;;
 		esac || { echo "killed by $suite"; return; }
 	done < <(matching "$1")
@@ -72,8 +72,8 @@ work() {
 	local number=$1 tree=$root/tree$1 line i=0
 	mkdir -p "$tree"
 	rsync_tree "$tree" && cd "$tree" || exit 1
-	export BUILD=build CI=
-	make -s all >mutant.log 2>&1 || { tail -n 5 mutant.log >&2; echo "run.sh: the tree itself does not build" >&2; exit 1; }
+	export BUILD=build CI='' ONLY=''
+	make -s all CFLAGS=-g0 >mutant.log 2>&1 || { tail -n 5 mutant.log >&2; echo "run.sh: the tree itself does not build" >&2; exit 1; }
 	: >mutant.green
 	while IFS= read -r line; do
 		i=$((i + 1))

@@ -98,7 +98,8 @@ static void run_cases(const char *name, uint32_t (*make)(struct gen_rng *, uint8
 		uint32_t len = make(&r, code);
 
 		if (!survives(code, len, gen_below(&r, 8), d))
-			fail_msg("%s differ: repeat with TEST_SEED=%llu build/test/prop/test_asm_dis", name, (unsigned long long)seed);
+			fail_msg("%s differ: repeat with TEST_SEED=%llu build/test/prop/test_asm_dis", name,
+				 (unsigned long long)seed);
 	}
 	free(code);
 	free(d);

@@ -273,6 +273,10 @@ static void each_path_may_have_its_own_key(void **state)
 	begin(p, steer_src); /* right for IPv4 only */
 	add_row(0, 0, 0, 0, 64);
 	refused(p, "is not proved to project");
+	p = program_of(dual); /* right for IPv6 only */
+	begin(p, "PKTLEN\n PUSH 30\n JLT no\n LD64 22\n RET\nno: PUSH 0\n RET\n");
+	add_row(0, 0, 0, 0, 64);
+	refused(p, "is not proved to project");
 }
 
 static void a_key_from_a_table_does_not_split(void **state)

@@ -68,6 +68,9 @@ static void vlan_tags_do_not_change_the_hash(void **state)
 	len = packet_vlan(buf, len, ETHER_QINQ, 7);
 	assert_int_equal(vfm_hash5(buf, len, 0), 0); /* a third tag is not followed */
 	HDR(len, 0, 0, 0, 0, 0);
+	/* The tag that was used before 802.1ad was settled. */
+	len = packet_vlan(buf, packet_tcp4(buf, A, B, 1234, 80, TCP_SYN, 0), 0x9100, 8);
+	HDR(len, 18, 38, 58, IP_TCP, 0);
 }
 
 static void hash5s_is_equal_for_both_directions(void **state)
@@ -149,6 +152,11 @@ static void only_first_fragments_have_a_transport_header(void **state)
 	assert_int_equal(vfm_hash5(buf, len, 0), UDP6_HASH);
 	len = packet_fragment6(buf, packet_udp6(buf, a6, b6, 53, 4321, 100), 1, 64, 32);
 	HDR(len, 14, 0, 0, IP_UDP, 64);
+
+	/* The last offset there is: 8191 units of 8 bytes. */
+	len = packet_udp4(buf, A, B, 53, 4321, 8);
+	packet_put16(buf + ETHER_BYTES + 6, 0x1fff);
+	HDR(len, 14, 0, 0, IP_UDP, 65528);
 }
 
 static void a_cut_packet_has_the_headers_that_are_whole(void **state)

@@ -270,6 +270,21 @@ static void now_never_goes_back(void **state)
 }
 
 /* PKTLEN; n times NOT; RET: n + 2 instructions. */
+/* JMP over the load, JMP back to it, the load faults: at the limit the backward jump is still taken, one above it is not. */
+static void a_backward_jump_is_taken_at_the_limit_and_not_above(void **state)
+{
+	struct vfm_packet packet = {.data = buf, .len = 14};
+	struct shard *shard = shard_new(1, 0);
+	struct code c = {.len = 0};
+
+	(void)state;
+	assert_non_null(shard);
+	emit(&c, BYTES(OP(JMP), REL(4), OP(LD8), 200, 0, OP(RET), OP(JMP), REL(-7)));
+	assert_int_equal(run_on(&c, shard, &packet, 2).error, VFM_ERROR_BOUNDS);
+	assert_int_equal(run_on(&c, shard, &packet, 1).error, VFM_ERROR_LIMIT);
+	shard_free(shard);
+}
+
 static void the_limit_counts_every_instruction_and_is_compared_at_ret(void **state)
 {
 	struct vfm_packet packet = {.data = buf, .len = 64};
@@ -393,6 +408,7 @@ static void unverified_bytecode_ends_in_an_error_not_in_a_fault(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_backward_jump_is_taken_at_the_limit_and_not_above),
 		cmocka_unit_test(arithmetic_is_unsigned_and_wraps),
 		cmocka_unit_test(unary_operations),
 		cmocka_unit_test(stack_instructions_move_what_they_say),

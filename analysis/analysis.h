@@ -1,0 +1,52 @@
+/* analysis.h: what state a filter program has, what it is keyed by, and whether and how it may be split. The stages are those of
+ * StateAlyzr (NSDI 2016), proved on verified bytecode (docs/analysis.md).
+ *
+ * This half searches and may be as clever as it likes: nothing it finds is believed before cert_check() has proved it.
+ */
+#ifndef ANALYSIS_ANALYSIS_H
+#define ANALYSIS_ANALYSIS_H
+
+#include "analysis/cert.h"
+#include "vm/ir.h"
+
+enum object_kind {
+	OBJECT_CONFIG,  /* no reachable update */
+	OBJECT_PARTIAL, /* every shard keeps its own part; merged when read */
+	OBJECT_OWNED,   /* each key belongs to one shard */
+};
+
+/* An object: access sites that may reach an equal (table, key), transitively. */
+struct object {
+	uint8_t table;
+	enum object_kind kind;
+	uint8_t merge_class; /* enum cert_class, of partial objects */
+	bool updateable;
+	uint32_t n_sites;
+	uint32_t *sites; /* value ids in the ir, ascending */
+};
+
+struct objects {
+	uint32_t n;
+	struct object *items;
+};
+
+enum split_verdict { SPLIT_STATELESS, SPLIT_PARTITIONABLE, SPLIT_CONDITIONAL, SPLIT_PINNED };
+
+/* The answer to "may it be split". */
+struct split {
+	enum split_verdict verdict;
+	struct cert *cert; /* proved; NULL when pinned. A stateless program has one without rows */
+	uint32_t tried;    /* candidates given to the checker */
+	char reason[256];  /* pinned: why the last candidate was refused */
+};
+
+/* 0 or -ENOMEM. Free with objects_fini. */
+int objects_find(const struct ir *ir, struct objects *o);
+void objects_fini(struct objects *o);
+
+/* Searches for a certificate. 0 or -ENOMEM. Free with split_fini. */
+int split_search(const struct ir *ir, const struct objects *o, struct split *s);
+void split_fini(struct split *s);
+const char *split_name(enum split_verdict v);
+
+#endif

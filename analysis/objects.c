@@ -1,0 +1,173 @@
+/* objects.c: stages 1 and 2: the access sites that may meet, grouped, and what may update them. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "analysis/analysis.h"
+
+#define IS_ACCESS (IR_F_READ | IR_F_UPDATE)
+
+/* Bits that facts know of both keys and that differ keep two sites apart for ever; so do disjoint intervals. */
+static bool may_meet(const struct ir *ir, uint32_t x, uint32_t y)
+{
+	const struct ir_fact *a = &ir->facts.value[ir->values[x].a];
+	const struct ir_fact *b = &ir->facts.value[ir->values[y].a];
+
+	if (ir->values[x].table != ir->values[y].table)
+		return false;
+	if ((a->ones & b->zeros) || (a->zeros & b->ones))
+		return false;
+	return a->lo <= b->hi && b->lo <= a->hi;
+}
+
+static bool reached(const struct ir *ir, uint32_t value)
+{
+	return ir->facts.block[ir_block_of(ir, value)] & IR_REACHED;
+}
+
+/* Group of site i under path compression. */
+static uint32_t find_root(uint32_t *parent, uint32_t i)
+{
+	while (parent[i] != i) {
+		parent[i] = parent[parent[i]];
+		i = parent[i];
+	}
+	return i;
+}
+
+static uint32_t *collect_sites(const struct ir *ir, uint32_t *n)
+{
+	uint32_t *sites = malloc((ir->n_values + 1ul) * sizeof(*sites));
+
+	*n = 0;
+	for (uint32_t v = 0; sites && v < ir->n_values; v++)
+		if ((ir_ops[ir->values[v].op].flags & IS_ACCESS) && reached(ir, v))
+			sites[(*n)++] = v;
+	return sites;
+}
+
+/* How often each value is used as an operand, argument, or result. */
+static uint32_t *count_uses(const struct ir *ir)
+{
+	uint32_t *uses = calloc(ir->n_values + 1ul, sizeof(*uses));
+
+	if (!uses)
+		return NULL;
+	for (uint32_t v = 0; v < ir->n_values; v++) {
+		if (ir->values[v].a != IR_NONE)
+			uses[ir->values[v].a]++;
+		if (ir->values[v].b != IR_NONE)
+			uses[ir->values[v].b]++;
+	}
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		if (ir->blocks[i].a != IR_NONE)
+			uses[ir->blocks[i].a]++;
+		if (ir->blocks[i].b != IR_NONE)
+			uses[ir->blocks[i].b]++;
+	}
+	for (uint32_t i = 0; i < ir->n_args; i++)
+		uses[ir->args[i]]++;
+	return uses;
+}
+
+/* Every site adds and drops the sum; or every site stores one constant. Then parts merge exactly. */
+static bool is_partial(const struct ir *ir, const struct object *o, const uint32_t *uses, uint8_t *merge_class)
+{
+	const struct ir_value *first = &ir->values[o->sites[0]];
+
+	for (uint32_t i = 0; i < o->n_sites; i++) {
+		const struct ir_value *v = &ir->values[o->sites[i]];
+
+		if (v->op != first->op)
+			return false;
+		if (v->op == IR_FLOW_ADD && uses[o->sites[i]] == 0)
+			continue;
+		if (v->op != IR_FLOW_STORE || ir->values[v->b].op != IR_CONST || ir->values[v->b].imm != ir->values[first->b].imm)
+			return false;
+	}
+	*merge_class = first->op == IR_FLOW_ADD ? CERT_SUM : CERT_CONSTANT;
+	return true;
+}
+
+static bool shares_table(const struct objects *o, const struct object *x)
+{
+	for (uint32_t i = 0; i < o->n; i++)
+		if (&o->items[i] != x && o->items[i].table == x->table)
+			return true;
+	return false;
+}
+
+static void classify(const struct ir *ir, struct objects *all, struct object *o, const uint32_t *uses)
+{
+	const struct program *p = ir->program;
+
+	for (uint32_t i = 0; i < o->n_sites; i++)
+		if (ir_ops[ir->values[o->sites[i]].op].flags & IR_F_UPDATE)
+			o->updateable = true;
+	o->kind = o->updateable ? OBJECT_OWNED : OBJECT_CONFIG;
+	if (o->updateable && p->tables[p->table_index[o->table]].idle_s == 0 && !shares_table(all, o) &&
+	    is_partial(ir, o, uses, &o->merge_class))
+		o->kind = OBJECT_PARTIAL;
+}
+
+static int group_sites(const struct ir *ir, const uint32_t *sites, uint32_t n, uint32_t *parent, uint32_t *members,
+		       struct objects *o)
+{
+	for (uint32_t i = 0; i < n; i++)
+		parent[i] = i;
+	for (uint32_t i = 0; i < n; i++)
+		for (uint32_t j = 0; j < i; j++)
+			if (find_root(parent, i) != find_root(parent, j) && may_meet(ir, sites[i], sites[j]))
+				parent[find_root(parent, i)] = find_root(parent, j);
+	for (uint32_t i = 0; i < n; i++)
+		members[find_root(parent, i)]++;
+	o->items = calloc(n + 1ul, sizeof(*o->items));
+	if (!o->items)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		struct object *x;
+
+		if (find_root(parent, i) != i)
+			continue;
+		x = &o->items[o->n++];
+		x->table = ir->values[sites[i]].table;
+		x->sites = malloc(members[i] * sizeof(*x->sites));
+		if (!x->sites)
+			return -ENOMEM;
+		for (uint32_t j = 0; j < n; j++)
+			if (find_root(parent, j) == i)
+				x->sites[x->n_sites++] = sites[j];
+	}
+	return 0;
+}
+
+int objects_find(const struct ir *ir, struct objects *o)
+{
+	uint32_t n = 0;
+	uint32_t *sites = collect_sites(ir, &n);
+	uint32_t *parent = malloc((n + 1ul) * sizeof(*parent));
+	uint32_t *members = calloc(n + 1ul, sizeof(*members));
+	uint32_t *uses = count_uses(ir);
+	int err = -ENOMEM;
+
+	memset(o, 0, sizeof(*o));
+	if (sites && parent && members && uses)
+		err = group_sites(ir, sites, n, parent, members, o);
+	for (uint32_t i = 0; !err && i < o->n; i++)
+		classify(ir, o, &o->items[i], uses);
+	if (err)
+		objects_fini(o);
+	free(uses);
+	free(members);
+	free(parent);
+	free(sites);
+	return err;
+}
+
+void objects_fini(struct objects *o)
+{
+	for (uint32_t i = 0; i < o->n; i++)
+		free(o->items[i].sites);
+	free(o->items);
+	memset(o, 0, sizeof(*o));
+}
