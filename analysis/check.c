@@ -164,8 +164,8 @@ static int visit_steer(void *arg, const struct flow_visit *v)
 		return refuse(c, "the steering program may fault: %s at %u is not proved to lie in the packet", info->mnemonic,
 			      v->insn->pc);
 	if ((info->flags & VFM_F_DIVIDE) && !divisor_safe(c, v))
-		return refuse(c, "the steering program may fault: the divisor of %s at %u is not a constant above 0", info->mnemonic,
-			      v->insn->pc);
+		return refuse(c, "the steering program may fault: the divisor of %s at %u is not a constant above 0",
+			      info->mnemonic, v->insn->pc);
 	if (v->insn->op != VFM_OP_RET)
 		return 0;
 	if (c->n_returns == MAX_RETURNS)

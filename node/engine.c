@@ -59,11 +59,12 @@ void engine_free(struct engine *e)
 	free(e);
 }
 
-void engine_run(struct engine *e, struct shard *s, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results)
+void engine_run(struct engine *e, struct shard *const *shards, const struct vfm_packet *packets, uint32_t n,
+		struct vfm_result *results)
 {
 	assert(n <= ENGINE_BURST_PACKETS);
 	for (uint32_t i = 0; i < n; i++)
-		interp_run(e->interp, s, &packets[i], e->insn_limit, &results[i]);
+		interp_run(e->interp, shards[i], &packets[i], e->insn_limit, &results[i]);
 	e->tiers.interp += n;
 }
 

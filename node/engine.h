@@ -34,8 +34,10 @@ const char *engine_kind_name(enum engine_kind kind);
 /* p must outlive *out, which engine_free() releases. -ENOTSUP: this build has no such engine; -ENOMEM. */
 int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_limit, struct engine **out);
 void engine_free(struct engine *e);
-/* Runs n packets (at most ENGINE_BURST_PACKETS) in order on one shard; results[i] is what packets[i] got. */
-void engine_run(struct engine *e, struct shard *s, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results);
+/* Runs n packets (at most ENGINE_BURST_PACKETS), packets[i] on shards[i], those of one shard in order; results[i] is what packets[i]
+ * got. */
+void engine_run(struct engine *e, struct shard *const *shards, const struct vfm_packet *packets, uint32_t n,
+		struct vfm_result *results);
 struct engine_tiers engine_tiers(const struct engine *e);
 
 #endif

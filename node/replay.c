@@ -8,7 +8,7 @@
 
 struct replay {
 	struct engine *engine;
-	struct shard *shard;
+	struct sharded *shards;
 	replay_burst_fn burst;
 	void *arg;
 	uint64_t done; /* packets run */
@@ -21,14 +21,14 @@ struct replay {
 
 _Static_assert(REPLAY_BYTES >= VFM_MAX_PACKET_BYTES, "any packet fits into an empty burst");
 
-struct replay *replay_new(struct engine *e, struct shard *s, replay_burst_fn burst, void *arg)
+struct replay *replay_new(struct engine *e, struct sharded *s, replay_burst_fn burst, void *arg)
 {
 	struct replay *r = malloc(sizeof(*r));
 
 	if (!r)
 		return NULL;
 	r->engine = e;
-	r->shard = s;
+	r->shards = s;
 	r->burst = burst;
 	r->arg = arg;
 	r->done = 0;
@@ -49,7 +49,7 @@ static int flush(struct replay *r)
 
 	if (n == 0)
 		return 0;
-	engine_run(r->engine, r->shard, r->packets, n, r->results);
+	sharded_run(r->shards, r->engine, r->packets, n, r->results);
 	rc = r->burst(r->arg, r->done + 1, r->packets, r->results, n);
 	r->done += n;
 	r->n = 0;

@@ -36,7 +36,7 @@ int report_add_shard(struct report *r, const struct program *p, const struct sha
 		sum->number = p->tables[i].number;
 		if (s->is_flat)
 			rc = shard_visit(s, i, count_entry, &sum->entries);
-		else if (s->tables[i])
+		else if (s->tables[i] && !s->shared[i])
 			add_table(sum, s->tables[i], s->now_s);
 		if (rc)
 			return rc;

@@ -120,12 +120,33 @@ static uint32_t capacity_of(const struct program_table *t, const struct program_
 	return t->declared ? t->entries : o->default_capacity;
 }
 
+static uint32_t square_root(uint32_t n)
+{
+	uint32_t root = 0;
+
+	for (uint32_t bit = 1u << 15; bit; bit >>= 1)
+		if ((root + bit) <= n / (root + bit))
+			root += bit;
+	return root;
+}
+
+uint32_t program_share(uint32_t capacity, uint32_t shards)
+{
+	uint32_t mean, share;
+
+	if (shards <= 1 || capacity == 0)
+		return capacity;
+	mean = capacity / shards + (capacity % shards != 0);
+	share = mean + 4 * square_root(mean) + 8;
+	return share < capacity ? share : capacity;
+}
+
 static int fill_shard(struct shard *s, const struct program *p, const struct program_state_options *o)
 {
 	uint32_t idle_s[SHARD_MAX_TABLES];
 
 	for (uint32_t i = 0; i < p->n_tables; i++) {
-		struct table_config config = {.capacity = capacity_of(&p->tables[i], o),
+		struct table_config config = {.capacity = program_share(capacity_of(&p->tables[i], o), o->shards),
 					      .preload = o->preload_room,
 					      .tracked = o->tracked,
 					      .layout_seed = o->layout_seed};
@@ -133,6 +154,11 @@ static int fill_shard(struct shard *s, const struct program *p, const struct pro
 		config.idle_s = idle_s[i] = o->idle_s < 0 ? p->tables[i].idle_s : (uint32_t)o->idle_s;
 		if (o->flat || config.capacity == 0)
 			continue;
+		if (o->configuration && !p->tables[i].updated) {
+			s->tables[i] = o->configuration->tables[i];
+			s->shared[i] = true;
+			continue;
+		}
 		s->tables[i] = table_new(&config);
 		if (!s->tables[i])
 			return -errno;

@@ -41,8 +41,16 @@ struct program_state_options {
 	uint64_t seed;             /* HASH5 seed */
 	uint64_t layout_seed;
 	bool tracked;
-	bool flat; /* the naive machine: no capacity limit */
+	bool flat;       /* the naive machine: no capacity limit */
+	uint32_t shards; /* of how many this is one: 0 or 1 has the whole capacity, else program_share() of it */
+	/* Another shard of the same program, NULL: none. Tables that no instruction updates are taken from it, not made: configuration
+	 * is the same in every shard. It must outlive the new one. */
+	struct shard *configuration;
 };
+
+/* The part of a table's capacity that each of `shards` shards gets: the mean m of an even spread and 4 sqrt(m) + 8 for unevenness, so
+ * that a table that is nearly full hardly ever evicts early; never more than the whole. 0 stays 0. */
+uint32_t program_share(uint32_t capacity, uint32_t shards);
 
 /* One shard with the program's tables. NULL: out of memory or a capacity out of range (errno). */
 struct shard *program_shard_new(const struct program *p, const struct program_state_options *options);

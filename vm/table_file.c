@@ -14,7 +14,7 @@ void table_file_fini(struct table_file *t)
 	*t = (struct table_file){0};
 }
 
-static void append(struct table_file *t, const struct table_file_entry *e)
+void table_file_append(struct table_file *t, const struct table_file_entry *e)
 {
 	if (t->n == t->room) {
 		size_t room = t->room ? 2 * t->room : TABLE_FILE_FIRST_ROOM;
@@ -39,39 +39,15 @@ static int compare_entries(const void *a, const void *b)
 	return x->key < y->key ? -1 : x->key > y->key;
 }
 
-static void sort(struct table_file *t)
+void table_file_sort(struct table_file *t)
 {
 	if (t->n)
 		qsort(t->entries, t->n, sizeof(*t->entries), compare_entries);
 }
 
-struct collector {
-	struct table_file *file;
-	uint8_t table;
-};
-
-static void collect_entry(void *arg, uint64_t key, uint64_t value)
-{
-	struct collector *c = arg;
-
-	append(c->file, &(struct table_file_entry){.table = c->table, .key = key, .value = value});
-}
-
-int table_file_collect(struct table_file *t, const struct program *p, const struct shard *s)
-{
-	for (uint32_t i = 0; i < p->n_tables; i++) {
-		struct collector c = {.file = t, .table = p->tables[i].number};
-		int rc = shard_visit(s, i, collect_entry, &c);
-
-		if (rc)
-			return rc;
-	}
-	return t->failed ? -ENOMEM : 0;
-}
-
 int table_file_write(struct table_file *t, FILE *out)
 {
-	sort(t);
+	table_file_sort(t);
 	for (size_t i = 0; i < t->n; i++) {
 		const struct table_file_entry *e = &t->entries[i];
 
@@ -124,7 +100,7 @@ static void parse_line(struct table_file *t, const struct program *p, const char
 			 "the program has no table %" PRIu64 ": remove the line or use the table in the program", field[0]);
 		return;
 	}
-	append(t, &(struct table_file_entry){.table = (uint8_t)field[0], .key = field[1], .value = field[2]});
+	table_file_append(t, &(struct table_file_entry){.table = (uint8_t)field[0], .key = field[1], .value = field[2]});
 }
 
 static void refuse_duplicates(const struct table_file *t, struct diag_list *d)
@@ -148,7 +124,7 @@ int table_file_parse(struct table_file *t, const struct program *p, const char *
 			parse_line(t, p, line, number, d);
 		line = feed ? feed + 1 : end;
 	}
-	sort(t);
+	table_file_sort(t);
 	refuse_duplicates(t, d);
 	if (t->failed)
 		return -ENOMEM;
@@ -165,16 +141,4 @@ uint32_t table_file_room(const struct table_file *t)
 		most = n > most ? n : most;
 	}
 	return most;
-}
-
-int table_file_preload(const struct table_file *t, const struct program *p, struct shard *s)
-{
-	for (size_t i = 0; i < t->n; i++) {
-		const struct table_file_entry *e = &t->entries[i];
-		int rc = shard_preload(s, (uint32_t)p->table_index[e->table], e->key, e->value);
-
-		if (rc)
-			return rc;
-	}
-	return 0;
 }

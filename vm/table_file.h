@@ -27,8 +27,10 @@ struct table_file {
 
 void table_file_fini(struct table_file *t);
 
-/* Appends every entry of s that is live at the shard's clock (bring the clocks of several shards to the latest first). -ENOMEM. */
-int table_file_collect(struct table_file *t, const struct program *p, const struct shard *s);
+/* Appends one entry; t->failed is set if memory runs out. */
+void table_file_append(struct table_file *t, const struct table_file_entry *e);
+/* Ascending by table, then key. */
+void table_file_sort(struct table_file *t);
 /* Sorts and writes. -EIO if out fails. */
 int table_file_write(struct table_file *t, FILE *out);
 
@@ -37,7 +39,5 @@ int table_file_write(struct table_file *t, FILE *out);
 int table_file_parse(struct table_file *t, const struct program *p, const char *text, size_t text_bytes, struct diag_list *d);
 /* Largest number of entries that one table has in t: program_state_options.preload_room. */
 uint32_t table_file_room(const struct table_file *t);
-/* Puts all of t into s as preloaded entries. -ENOSPC if the tables were made with too little room, -ENOMEM. */
-int table_file_preload(const struct table_file *t, const struct program *p, struct shard *s);
 
 #endif

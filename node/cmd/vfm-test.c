@@ -18,9 +18,10 @@
 
 enum { STATUS_DONE = 0, STATUS_UNUSABLE = 1, STATUS_USAGE = 2, STATUS_DAMAGED = 3 };
 
-#define DEFAULT_CAPACITY    65536u
-#define PROGRESS_PERIOD_NS  200000000
-#define PROGRESS_LINE_BYTES 128
+#define DEFAULT_CAPACITY      65536u
+#define PROGRESS_PERIOD_NS    200000000
+#define PROGRESS_LINE_BYTES   128
+#define CERTIFICATE_MAX_BYTES (16u << 20)
 
 struct options {
 	const char *expression, *filter;
@@ -228,12 +229,10 @@ static int check_options(const struct options *o)
 		return usage_error("more than one input from standard input", "");
 	if (o->flat && o->capacity)
 		return usage_error("--flat with --capacity, but flat tables have none", "");
-	if (!o->shards != !o->certificate)
-		return usage_error("--shards and --certificate only go together", "");
+	if (o->shards > 1 && !o->certificate)
+		return usage_error("--shards above 1 needs the proof that the program may be split: add --certificate", "");
 	if (o->shards && o->flat)
 		return usage_error("--flat with --shards, but the flat machine is not split", "");
-	if (o->shards)
-		return usage_error("--shards is not built in", "");
 	return -1;
 }
 
@@ -260,7 +259,8 @@ struct run {
 	const struct options *options;
 	struct program *program;
 	struct table_file preload;
-	struct shard *shard;
+	struct plan *plan;
+	struct sharded sharded;
 	struct engine *engine;
 	struct replay *replay;
 	struct capture **captures; /* options->n_captures, NULL where not yet open */
@@ -322,6 +322,39 @@ static int load_preload(struct run *run)
 	return rc == -ENOMEM ? failed("out of memory", name, "preload fewer entries") : rc ? STATUS_UNUSABLE : STATUS_DONE;
 }
 
+static int load_certificate(struct run *run, struct cert *cert)
+{
+	const char *name = run->options->certificate;
+	char *text = NULL, why[256];
+	uint32_t n = 0;
+	int rc = file_read(name, CERTIFICATE_MAX_BYTES, &text, &n);
+
+	if (rc)
+		return failed(strerror(-rc), name, "give a certificate that vfm-analyze --certificate wrote");
+	rc = cert_decode(text, n, cert, why, sizeof(why));
+	free(text);
+	return rc ? failed(why, name, "give a certificate that vfm-analyze --certificate wrote") : STATUS_DONE;
+}
+
+static int make_plan(struct run *run)
+{
+	const struct options *o = run->options;
+	struct cert *cert = o->certificate ? malloc(sizeof(*cert)) : NULL;
+	int status = STATUS_DONE;
+	char why[256];
+
+	if (o->certificate && !cert)
+		return failed("out of memory", o->certificate, "close other programs");
+	if (cert)
+		status = load_certificate(run, cert);
+	why[0] = 0;
+	if (status == STATUS_DONE && plan_new(run->program, cert, o->shards ? o->shards : 1, 0, &run->plan, why, sizeof(why)))
+		status = failed(*why ? why : "out of memory", cert ? o->certificate : "the plan",
+				"make a certificate with vfm-analyze --certificate");
+	free(cert);
+	return status;
+}
+
 static int make_machine(struct run *run)
 {
 	const struct options *o = run->options;
@@ -332,11 +365,10 @@ static int make_machine(struct run *run)
 		.preload_room = table_file_room(&run->preload),
 		.flat = o->flat,
 	};
-	int rc;
+	int rc = sharded_init(&run->sharded, run->plan, &state, &run->preload);
 
-	run->shard = program_shard_new(run->program, &state);
-	if (!run->shard || table_file_preload(&run->preload, run->program, run->shard))
-		return failed(errno ? strerror(errno) : "no room", "tables", "give a smaller --capacity");
+	if (rc)
+		return failed(strerror(-rc), "tables", "give a smaller --capacity");
 	rc = engine_new(run->program, o->engine, o->insn_limit, &run->engine);
 	if (rc == -ENOTSUP)
 		return failed("not built in", engine_kind_name(o->engine), "use --engine interp"), STATUS_USAGE;
@@ -461,7 +493,7 @@ static int write_table(struct run *run)
 	out = open_output(name);
 	if (!out)
 		return failed(strerror(errno), name, "name a file that can be written");
-	rc = table_file_collect(&t, run->program, run->shard);
+	rc = sharded_collect(&run->sharded, &t);
 	if (!rc)
 		rc = table_file_write(&t, out);
 	table_file_fini(&t);
@@ -474,8 +506,9 @@ static int print_report(struct run *run)
 {
 	struct report *r = &run->report;
 
-	if (report_add_shard(r, run->program, run->shard))
-		return failed("out of memory", "tables", "close other programs");
+	for (uint32_t i = 0; i < run->sharded.n; i++)
+		if (report_add_shard(r, run->program, run->sharded.shards[i]))
+			return failed("out of memory", "tables", "close other programs");
 	r->tiers = engine_tiers(run->engine);
 	if (run->options->json)
 		report_print_json(r, stdout);
@@ -497,7 +530,7 @@ static int run_all(struct run *run)
 	const char *verdicts = run->options->verdicts;
 	int status;
 
-	run->replay = replay_new(run->engine, run->shard, take_burst, run);
+	run->replay = replay_new(run->engine, &run->sharded, take_burst, run);
 	if (!run->replay)
 		return failed("out of memory", "the replay", "close other programs");
 	if (verdicts && !(run->verdicts = open_output(verdicts)))
@@ -518,14 +551,15 @@ static void release(struct run *run)
 	free(run->captures);
 	replay_free(run->replay);
 	engine_free(run->engine);
-	shard_free(run->shard);
+	sharded_fini(&run->sharded);
+	plan_free(run->plan);
 	table_file_fini(&run->preload);
 	program_free(run->program);
 }
 
 int main(int argc, char **argv)
 {
-	static int (*const steps[])(struct run *) = {load_filter, load_preload, make_machine, open_captures, run_all};
+	static int (*const steps[])(struct run *) = {load_filter, load_preload, make_plan, make_machine, open_captures, run_all};
 	struct options options;
 	static struct run run;
 	int status = read_options(argc, argv, &options);

@@ -44,6 +44,16 @@ static struct program *assembled(const char *source)
 	return p;
 }
 
+/* One shard, no certificate. */
+static struct plan *plan_of(const struct program *p)
+{
+	struct plan *plan;
+	char why[256];
+
+	assert_int_equal(plan_new(p, NULL, 1, 0, &plan, why, sizeof(why)), 0);
+	return plan;
+}
+
 /* ---- verdict files ---- */
 
 static const struct vfm_result all_kinds[] = {
@@ -167,6 +177,7 @@ static void a_table_file_survives_preload_and_collect(void **state)
 				   "3 0x8000000000000000 0x0000000000000000\n"
 				   "9 0x0000000000000001 0x0000000000000002\n";
 	struct program *p = assembled("PUSH 1\n" TWO_TABLES);
+	struct plan *plan = plan_of(p);
 	char written[sizeof(text) + 1];
 
 	(void)state;
@@ -174,17 +185,15 @@ static void a_table_file_survives_preload_and_collect(void **state)
 		struct table_file in = {0}, out = {0};
 		struct program_state_options options = {.default_capacity = 4, .idle_s = -1, .flat = flat};
 		static struct diag_list d;
-		struct shard *s;
+		struct sharded s;
 		FILE *f = tmpfile();
 
 		diag_init(&d, "t", text, sizeof(text) - 1);
 		assert_int_equal(table_file_parse(&in, p, text, sizeof(text) - 1, &d), 0);
 		options.preload_room = table_file_room(&in);
 		assert_int_equal(options.preload_room, 2);
-		s = program_shard_new(p, &options);
-		assert_non_null(s);
-		assert_int_equal(table_file_preload(&in, p, s), 0);
-		assert_int_equal(table_file_collect(&out, p, s), 0);
+		assert_int_equal(sharded_init(&s, plan, &options, &in), 0);
+		assert_int_equal(sharded_collect(&s, &out), 0);
 		assert_int_equal(table_file_write(&out, f), 0);
 		rewind(f);
 		written[fread(written, 1, sizeof(written) - 1, f)] = 0;
@@ -192,8 +201,9 @@ static void a_table_file_survives_preload_and_collect(void **state)
 		fclose(f);
 		table_file_fini(&in);
 		table_file_fini(&out);
-		shard_free(s);
+		sharded_fini(&s);
 	}
+	plan_free(plan);
 	program_free(p);
 }
 
@@ -202,16 +212,17 @@ static void preloading_more_than_there_is_room_for_is_an_error(void **state)
 	static const char text[] = "3 1 1\n3 2 2\n";
 	const struct program_state_options options = {.default_capacity = 4, .idle_s = -1, .preload_room = 1};
 	struct program *p = assembled("PUSH 1\n" TWO_TABLES);
-	struct shard *s = program_shard_new(p, &options);
+	struct plan *plan = plan_of(p);
 	static struct diag_list d;
 	struct table_file t = {0};
+	struct sharded s;
 
 	(void)state;
 	diag_init(&d, "t", text, sizeof(text) - 1);
 	assert_int_equal(table_file_parse(&t, p, text, sizeof(text) - 1, &d), 0);
-	assert_int_equal(table_file_preload(&t, p, s), -ENOSPC);
+	assert_int_equal(sharded_init(&s, plan, &options, &t), -ENOSPC);
 	table_file_fini(&t);
-	shard_free(s);
+	plan_free(plan);
 	program_free(p);
 }
 
@@ -262,7 +273,9 @@ static struct heard replay_of(uint32_t n, uint32_t len, int answer, int expected
 	const struct program_state_options options = {.idle_s = -1};
 	char path[] = "/tmp/replay-XXXXXX";
 	struct program *p = assembled("PKTLEN\nRET\n");
-	struct shard *s = program_shard_new(p, &options);
+	struct plan *plan = plan_of(p);
+	struct table_file none = {0};
+	struct sharded s;
 	struct heard h = {.answer = answer};
 	struct capture *c;
 	struct replay *r;
@@ -271,13 +284,15 @@ static struct heard replay_of(uint32_t n, uint32_t len, int answer, int expected
 	close(mkstemp(path));
 	c = capture_of(path, n, len);
 	assert_int_equal(engine_new(p, ENGINE_INTERP, VFM_DEFAULT_INSN_LIMIT, &e), 0);
-	r = replay_new(e, s, hear, &h);
+	assert_int_equal(sharded_init(&s, plan, &options, &none), 0);
+	r = replay_new(e, &s, hear, &h);
 	assert_non_null(r);
 	assert_int_equal(replay_capture(r, c), expected);
 	replay_free(r);
 	engine_free(e);
 	capture_close(c);
-	shard_free(s);
+	sharded_fini(&s);
+	plan_free(plan);
 	program_free(p);
 	unlink(path);
 	return h;

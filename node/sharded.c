@@ -1,0 +1,158 @@
+/* sharded.c: see sharded.h. */
+#include "node/sharded.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/verdict.h"
+
+/* The shard that a key of the table belongs to; -1: no one's in particular (configuration or parts). */
+static int64_t home_of(const struct sharded *s, uint8_t table, uint64_t key)
+{
+	uint64_t projected;
+
+	if (s->n == 1)
+		return 0;
+	if (!cert_project(s->plan->cert, table, key, &projected))
+		return -1;
+	return plan_shard_of_key(s->plan, projected);
+}
+
+/* Is some access to the table listed as partial? Then its entries are parts. */
+static const struct cert_site *partial_site(const struct plan *plan, uint8_t table)
+{
+	for (uint32_t i = 0; plan->cert && i < plan->cert->n_sites; i++)
+		if (plan->cert->sites[i].table == table && plan->cert->sites[i].partial)
+			return &plan->cert->sites[i];
+	return NULL;
+}
+
+/* A part must be counted once; a key in configuration may be read anywhere, also beside owned keys of its table. */
+static int preload_entry(struct sharded *s, const struct table_file_entry *e)
+{
+	const struct program *p = s->plan->program;
+	uint32_t index = (uint32_t)p->table_index[e->table];
+	uint32_t last = !p->tables[index].updated || partial_site(s->plan, e->table) ? 1 : s->n;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < last && rc == 0; i++)
+		rc = shard_preload(s->shards[i], index, e->key, e->value);
+	return rc;
+}
+
+int sharded_init(struct sharded *s, const struct plan *plan, const struct program_state_options *options,
+		 const struct table_file *preload)
+{
+	struct program_state_options o = *options;
+	int rc = 0;
+
+	*s = (struct sharded){.plan = plan, .n = o.flat ? 1 : plan->shards};
+	s->shards = calloc(s->n, sizeof(*s->shards));
+	if (!s->shards)
+		return -ENOMEM;
+	o.shards = s->n;
+	for (uint32_t i = 0; i < s->n && rc == 0; i++) {
+		o.configuration = i ? s->shards[0] : NULL;
+		s->shards[i] = program_shard_new(plan->program, &o);
+		rc = s->shards[i] ? 0 : -errno;
+	}
+	for (size_t i = 0; i < preload->n && rc == 0; i++)
+		rc = preload_entry(s, &preload->entries[i]);
+	if (rc)
+		sharded_fini(s);
+	return rc;
+}
+
+void sharded_fini(struct sharded *s)
+{
+	/* Shard 0 last: the others share its configuration. */
+	for (uint32_t i = s->n; s->shards && i-- > 0;)
+		shard_free(s->shards[i]);
+	free(s->shards);
+	s->shards = NULL;
+}
+
+void sharded_run(struct sharded *s, struct engine *e, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results)
+{
+	struct vfm_packet passed[ENGINE_BURST_PACKETS];
+	struct vfm_result got[ENGINE_BURST_PACKETS];
+	struct shard *shards[ENGINE_BURST_PACKETS];
+	uint32_t slot[ENGINE_BURST_PACKETS];
+	uint32_t n_passed = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		if (!plan_guard_holds(s->plan, &packets[i])) {
+			results[i] = (struct vfm_result){.error = VERDICT_ERROR_GUARD};
+			continue;
+		}
+		shards[n_passed] = s->shards[s->n == 1 ? 0 : plan_shard(s->plan, &packets[i])];
+		passed[n_passed] = packets[i];
+		slot[n_passed++] = i;
+	}
+	if (n_passed)
+		engine_run(e, shards, passed, n_passed, got);
+	for (uint32_t i = 0; i < n_passed; i++)
+		results[slot[i]] = got[i];
+}
+
+/* ---- merged tables ---- */
+
+struct collector {
+	struct sharded *sharded;
+	struct table_file *file;
+	uint32_t shard;
+	uint8_t table;
+	bool parts;
+};
+
+static void collect_entry(void *arg, uint64_t key, uint64_t value)
+{
+	struct collector *c = arg;
+	int64_t home = c->parts ? -1 : home_of(c->sharded, c->table, key);
+
+	/* Other shards' copies of a preloaded key are not the one that the program works on. */
+	if (home >= 0 ? home == c->shard : c->parts || c->shard == 0)
+		table_file_append(c->file, &(struct table_file_entry){.table = c->table, .key = key, .value = value});
+}
+
+/* Adds up the parts of a sum; of parts that all store one constant, one is kept. */
+static void merge_parts(const struct plan *plan, struct table_file *t)
+{
+	size_t kept = 0;
+
+	table_file_sort(t);
+	for (size_t i = 0; i < t->n; i++) {
+		struct table_file_entry *last = kept ? &t->entries[kept - 1] : NULL;
+
+		if (!last || last->table != t->entries[i].table || last->key != t->entries[i].key) {
+			t->entries[kept++] = t->entries[i];
+			continue;
+		}
+		if (partial_site(plan, last->table)->merge_class == CERT_SUM)
+			last->value += t->entries[i].value;
+	}
+	t->n = kept;
+}
+
+int sharded_collect(struct sharded *s, struct table_file *t)
+{
+	uint64_t clock_us = 0;
+	int rc = 0;
+
+	for (uint32_t i = 0; i < s->n; i++)
+		clock_us = s->shards[i]->clock_us > clock_us ? s->shards[i]->clock_us : clock_us;
+	for (uint32_t i = 0; i < s->n && rc == 0; i++) {
+		shard_set_time(s->shards[i], clock_us);
+		for (uint32_t j = 0; j < s->shards[i]->n_tables && rc == 0; j++) {
+			struct collector c = {.sharded = s, .file = t, .shard = i, .table = s->plan->program->tables[j].number};
+
+			c.parts = partial_site(s->plan, c.table) != NULL;
+			rc = shard_visit(s->shards[i], j, collect_entry, &c);
+		}
+	}
+	if (rc || t->failed)
+		return -ENOMEM;
+	merge_parts(s->plan, t);
+	return 0;
+}
