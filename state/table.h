@@ -108,6 +108,12 @@ uint64_t table_digest_full(const struct table *t);
  * if the table also has changes to report. */
 int table_put(struct table *t, const struct table_entry *e);
 void table_take(struct table *t, uint64_t key);
+/* The entry of key, expired or not. */
+bool table_entry_of(const struct table *t, uint64_t key, struct table_entry *e);
+/* The position that the next entry to join a queue gets: part of the state, because a replica that takes over must go on with it.
+ * Setting it below what an entry has is ignored. */
+uint64_t table_next_position(const struct table *t);
+void table_set_next_position(struct table *t, uint64_t position);
 /* Does now what the next insertion would do first after table_put() or a long time without insertions: puts queues in order and
  * examines the expiry wheel. Removes nothing and changes no entry. A replica calls it after a snapshot and about once a second, so
  * that its first insertion after a promotion is cheap. */

@@ -262,6 +262,27 @@ void table_take(struct table *t, uint64_t key)
 		table_release(t, s);
 }
 
+bool table_entry_of(const struct table *t, uint64_t key, struct table_entry *e)
+{
+	struct table_slot s = table_probe(t, key);
+
+	if (!s.bucket)
+		return false;
+	*e = entry_at(t, table_slot_number(t, s));
+	return true;
+}
+
+uint64_t table_next_position(const struct table *t)
+{
+	return t->next_position;
+}
+
+void table_set_next_position(struct table *t, uint64_t position)
+{
+	if (position > t->next_position && position <= POSITION_MAX)
+		t->next_position = position;
+}
+
 void table_settle(struct table *t, uint32_t now_s)
 {
 	if (!t->ordered)

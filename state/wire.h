@@ -103,6 +103,7 @@
 	F(T, U64, position, 0, "the stream's position after it") \
 	F(T, U64, acked, 0, "the stream's acknowledged number after it") \
 	F(T, C64, counters, 16, "the state's counters after it") \
+	F(T, C64, next_place, 256, "next queue position, by table") \
 	F(T, C64, verdict, WIRE_MAX_BURST, "returned values of the packets up to position") \
 	F(T, C8, error, WIRE_MAX_BURST, "0, or the error's number") \
 	F(T, C8, gone_table, WIRE_MAX_REMOVED, "tables of the removed keys") \
@@ -119,6 +120,7 @@
 	F(T, U64, number, 0, "number of its last delta") \
 	F(T, U64, made_in, 0, "epoch in which that was made") \
 	F(T, C64, counters, 16, "counters") \
+	F(T, C64, next_place, 256, "next queue position, by table") \
 	F(T, C64, epochs, WIRE_MAX_LINEAGE, "lineage: epochs") \
 	F(T, C64, starts, WIRE_MAX_LINEAGE, "lineage: first delta number of each") \
 	F(T, C64, stream, WIRE_MAX_STREAMS, "streams registered") \
