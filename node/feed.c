@@ -92,13 +92,17 @@ static void snapshot_start(struct member *m, struct peer *p, uint64_t instead, u
 	if (!p->snap.active && m->env->n_snapshots >= m->env->limits.snapshots)
 		return; /* the next SYNC's answer tries again */
 	snapshot_stop(m, p);
-	if (snapshot_begin(&p->snap.walk, m->copy))
-		return;
 	p->snap.active = true;
 	p->snap.instead = instead;
 	p->snap.restarted_us = now_us;
 	m->env->n_snapshots++;
 	m->counters.snapshots_begun++;
+}
+
+static bool walk(struct member *m, struct peer *p)
+{
+	snapshot_end(&p->snap.walk);
+	return snapshot_begin(&p->snap.walk, m->copy) == 0;
 }
 
 /* Encodes a record into scratch memory at the end of the outbox's frame: records are small enough to be built twice. */
@@ -156,6 +160,9 @@ static void feed(struct member *m, struct peer *p, uint64_t now_us)
 	if (!p->known && !p->snap.active)
 		return;
 	if (p->snap.active && !p->snap.header_sent) {
+		/* The walk lists the keys of this very moment: what is inserted later is in the deltas that follow. */
+		if (!walk(m, p))
+			return;
 		p->next = m->copy->number + 1;
 		p->snap.number = m->copy->number;
 	}
@@ -370,7 +377,8 @@ void feed_pull(struct member *m, const struct wire_pull *w, uint64_t from, uint6
 		snapshot_start(m, p, w->begun ? w->number : 0, now_us);
 		if (!p->snap.active)
 			return;
-		p->snap.header_sent = again = goes_on; /* another walk goes on where the first one was */
+		p->snap.header_sent = again = goes_on && walk(m, p); /* another walk goes on where the first one was */
+		goes_on = again;
 	}
 	if (goes_on)
 		take_progress(p, w, again);

@@ -90,6 +90,8 @@ static void adopt(struct member *m, const struct config *c, uint64_t now_us)
 		hand_over(m, c);
 	if (was_owner && !continuing)
 		owner_close(m);
+	if (continuing && config_step_of(&m->config, c) == CONFIG_RENEW)
+		m->owner.n_wanted = m->owner.wants_known = 0; /* what was asked for is refused: wait to be told what is wanted */
 	m->config = *c;
 	m->pending.epoch = 0;
 	m->heard_us = now_us;

@@ -106,6 +106,8 @@ static void dispatch(struct node *n, const struct wire_message *msg, uint64_t no
 		steerer_message(n->steerer, msg, now_us);
 	if (msg->kind != WIRE_VERDICTS && msg->kind != WIRE_POSITION)
 		member_message(&n->members[shard_of(msg)], msg, now_us);
+	if (n->options.observe)
+		n->options.observe(n->options.ops.ctx);
 }
 
 /* Handles the outbox's frames to this very process, those they cause included, and takes them out. Ends: a message to oneself causes

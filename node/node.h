@@ -16,6 +16,7 @@ struct node_options {
 	uint64_t roles; /* as in REPORT */
 	const char *name;
 	const char *endpoint;
+	void (*observe)(void *ctx); /* called after every message handled, with ops.ctx; NULL: nobody looks (tests do) */
 };
 
 /* What limits mean by default: for processes on one machine or one rack. */

@@ -82,14 +82,15 @@ void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, ui
 		pull(m, true, now_us);
 }
 
-static int apply(struct sigma *to, const struct wire_delta *d)
+/* An unfinished copy's digest says nothing yet. */
+static int apply(struct sigma *to, const struct wire_delta *d, bool whole)
 {
 	struct wire_message body;
 	int err = wire_decode(d->body.p, d->body.n, &body);
 	if (err || body.kind != WIRE_CHANGES)
 		return -EPROTO;
 	err = delta_apply(to, d->made_in, &body.changes);
-	return err ? err : sigma_digest(to) == body.changes.digest ? 0 : -EILSEQ;
+	return err || !whole ? err : sigma_digest(to) == body.changes.digest ? 0 : -EILSEQ;
 }
 
 static void remember(struct member *m, const struct wire_delta *d)
@@ -114,7 +115,7 @@ static bool follows(const struct sigma *s, const struct wire_delta *d)
 static void delta_to_building(struct member *m, const struct wire_delta *d, uint64_t now_us)
 {
 	if (follows(m->building, d)) {
-		if (apply(m->building, d)) {
+		if (apply(m->building, d, false)) {
 			member_fault(m, 2, d->number);
 			drop_building(m);
 			pull(m, true, now_us);
@@ -136,7 +137,7 @@ void replica_delta(struct member *m, const struct wire_delta *d, uint64_t from, 
 		return;
 	}
 	drop_building(m); /* the whole copy is being fed: no second one is needed */
-	int err = apply(m->copy, d);
+	int err = apply(m->copy, d, true);
 	if (err == 0) {
 		remember(m, d);
 	} else if (err != -EPROTO) {

@@ -62,6 +62,7 @@ struct steerer {
 	uint64_t first;             /* input index of the oldest packet held */
 	uint64_t release;           /* ... of the next one to release */
 	uint64_t end;               /* ... of the next packet to come */
+	uint64_t flushed;           /* ... of the next one that steerer_flush() looks at */
 	struct steerer_counters counters;
 	/* scratch for WORK */
 	uint64_t *time_us;

@@ -13,6 +13,13 @@ bool config_in_sync(const struct config *c, uint64_t who)
 	return false;
 }
 
+bool config_equal(const struct config *a, const struct config *b)
+{
+	return a->shard == b->shard && a->epoch == b->epoch && a->history == b->history && a->plan == b->plan &&
+	       a->owner == b->owner && a->sealed == b->sealed && a->n_in_sync == b->n_in_sync &&
+	       memcmp(a->in_sync, b->in_sync, a->n_in_sync * sizeof *a->in_sync) == 0;
+}
+
 struct config config_birth(uint64_t shard, uint64_t plan, uint64_t owner)
 {
 	return (struct config){.shard = shard, .epoch = 1, .history = 1, .plan = plan, .owner = owner};

@@ -35,6 +35,7 @@ enum config_step {
 	CONFIG_UNSEAL,  /* every live steerer knows the new history */
 };
 
+bool config_equal(const struct config *a, const struct config *b);
 bool config_in_sync(const struct config *c, uint64_t who);
 static inline bool config_member(const struct config *c, uint64_t who)
 {
