@@ -262,7 +262,7 @@ void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us)
 		n->suspected = true;
 }
 
-void reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
+int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
 {
 	struct reconciler_node *n = node_of(r, id);
 	(void)now_us;
@@ -270,8 +270,7 @@ void reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
 		n = add_node(r, id);
 	if (n)
 		n->dead = n->suspected = true;
-	if (register_steerer(r, id, ""))
-		r->reread = true; /* it stays registered until somebody says so again */
+	return register_steerer(r, id, "");
 }
 
 /* ---- messages ---- */

@@ -110,8 +110,8 @@ void reconciler_message(struct reconciler *r, const struct wire_message *msg, ui
 void reconciler_tick(struct reconciler *r, uint64_t now_us);
 /* A connection to it broke: suspected at once. */
 void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us);
-/* It is known to be dead and will never say anything again. */
-void reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us);
+/* It is known to be dead and will never say anything again. 0, or an error of the store: then it is to be said again. */
+int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us);
 
 /* The operator's wishes, written to the store. move: name "" takes the wish back. -EINVAL, -EIO, -EAGAIN: try again. */
 int reconciler_move(struct reconciler *r, uint64_t shard, const char *name);

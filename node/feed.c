@@ -331,8 +331,8 @@ void feed_have(struct member *m, const struct wire_have *h, uint64_t from, uint6
 	}
 	if (same) {
 		acknowledged(m, p, h->number, h->gap, now_us);
-	} else if (!p->snap.active) {
-		snapshot_start(m, p, 0, now_us);
+	} else if (!p->snap.active || (!p->snap.pulled && now_us - p->snap.restarted_us >= m->env->limits.repeat_us)) {
+		snapshot_start(m, p, 0, now_us); /* for the first time, or because the first chunk was lost */
 		feed(m, p, now_us);
 	}
 }
@@ -380,6 +380,7 @@ void feed_pull(struct member *m, const struct wire_pull *w, uint64_t from, uint6
 		p->snap.header_sent = again = goes_on && walk(m, p); /* another walk goes on where the first one was */
 		goes_on = again;
 	}
+	p->snap.pulled = true;
 	if (goes_on)
 		take_progress(p, w, again);
 	feed(m, p, now_us);

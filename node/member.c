@@ -60,14 +60,16 @@ static void drop_older_history(struct member *m, uint64_t history)
 		m->copy = NULL;
 		log_restart(&m->log, 1);
 	}
+	if (history != m->config.history)
+		m->damaged = false;
 }
 
 /* The owner without a copy starts empty: so a shard is born, and so a new history begins. Nowhere else can it happen: members are
  * incarnations, a process that lost its memory is named in no configuration, and only whole copies are in sync. */
 static bool have_copy(struct member *m)
 {
-	if (m->copy)
-		return true;
+	if (m->copy || m->damaged)
+		return m->copy != NULL;
 	struct shard *fresh = m->env->ops.shard_new(m->env->ops.ctx, m->shard);
 	m->copy = fresh ? sigma_new(fresh, m->config.history) : NULL;
 	log_restart(&m->log, 1);
@@ -92,10 +94,11 @@ static void adopt(struct member *m, const struct config *c, uint64_t now_us)
 		owner_close(m);
 	if (continuing && config_step_of(&m->config, c) == CONFIG_RENEW)
 		m->owner.n_wanted = m->owner.wants_known = 0; /* what was asked for is refused: wait to be told what is wanted */
+	drop_older_history(m, c->history);
 	m->config = *c;
 	m->pending.epoch = 0;
 	m->heard_us = now_us;
-	drop_older_history(m, c->history);
+	m->heard_number = 0;
 	if (is_owner)
 		become_owner(m, continuing, now_us);
 }
@@ -203,9 +206,11 @@ void member_message(struct member *m, const struct wire_message *msg, uint64_t n
 	}
 }
 
+/* A copy that the owner may have asked to be put in sync in this very epoch is never forgotten. */
 static void forget_unneeded(struct member *m, uint64_t now_us)
 {
-	if (config_member(&m->config, m->env->self) || !m->config.n_in_sync || now_us - m->heard_us < m->env->limits.forget_us)
+	if (m->said_epoch >= m->config.epoch || config_member(&m->config, m->env->self) || !m->config.n_in_sync ||
+	    now_us - m->heard_us < m->env->limits.forget_us)
 		return;
 	sigma_free(m->copy);
 	sigma_free(m->building);

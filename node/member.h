@@ -80,6 +80,7 @@ struct peer {
 	struct {
 		bool active;
 		bool header_sent;
+		bool pulled;      /* the peer has begun */
 		uint64_t instead; /* number of the unfinished copy that the header is to replace */
 		uint64_t number;  /* delta the unfinished copy is known to stand at */
 		uint64_t cursor;  /* first hash not sent */
@@ -134,7 +135,10 @@ struct member {
 	struct sigma *copy;     /* whole and promotable; NULL none */
 	struct sigma *building; /* second copy, being filled by a snapshot */
 	uint64_t building_cursor;
+	bool damaged;        /* the copy was given up: a state could not be trusted, so this node may not open with an empty one */
+	uint64_t said_epoch; /* epoch of the newest acknowledgement: until a newer one is adopted, the copy may be counted on */
 	uint64_t pulled_us;
+	uint64_t heard_number;   /* highest delta number the owner has said in this epoch */
 	uint64_t heard_us;       /* last frame taken from the owner */
 	struct wire_final final; /* last FINAL heard; epoch 0: none */
 	struct log log;          /* of copy */

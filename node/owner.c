@@ -162,6 +162,7 @@ static void publish(struct member *m, enum delta_op op, struct sigma_stream *st,
 		owner_close(m);
 		sigma_free(m->copy);
 		m->copy = NULL;
+		m->damaged = true;
 		return;
 	}
 	feed_all(m, now_us);

@@ -9,7 +9,7 @@
 
 /* The fence: a frame of an older epoch is refused, and answered with the newest configuration, verbatim. A frame of a newer epoch
  * is answered with what is known here, so that its sender passes the newer configuration on. */
-static bool takes(struct member *m, uint64_t epoch, uint64_t from, uint64_t now_us)
+static bool takes(struct member *m, uint64_t epoch, uint64_t number, uint64_t from, uint64_t now_us)
 {
 	if (!SAFEGUARD(FENCE) && epoch < m->config.epoch && !m->owner.active)
 		return true;
@@ -21,6 +21,8 @@ static bool takes(struct member *m, uint64_t epoch, uint64_t from, uint64_t now_
 	if (m->config.owner != from || from == m->env->self)
 		return false;
 	m->heard_us = now_us;
+	if (number > m->heard_number)
+		m->heard_number = number;
 	return true;
 }
 
@@ -33,6 +35,7 @@ static void say_have(struct member *m, uint64_t epoch, uint64_t to, bool gap)
 		msg.have.number = m->copy->number;
 		msg.have.made_in = m->copy->made_in;
 	}
+	m->said_epoch = epoch > m->said_epoch ? epoch : m->said_epoch;
 	outbox_send(m->env->out, to, &msg);
 }
 
@@ -60,7 +63,6 @@ static void drop_building(struct member *m)
 	m->building_cursor = 0;
 }
 
-/* A copy that cannot be trusted is no copy: the owner will send a snapshot. */
 static void drop_copy(struct member *m)
 {
 	sigma_free(m->copy);
@@ -68,14 +70,21 @@ static void drop_copy(struct member *m)
 	log_restart(&m->log, 1);
 }
 
+/* A copy that cannot be trusted is no copy: the owner will send a snapshot. Until then this node must not open as owner. */
+static void give_up_copy(struct member *m, uint64_t what, uint64_t number)
+{
+	member_fault(m, what, number);
+	drop_copy(m);
+	m->damaged = true;
+}
+
 void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, uint64_t now_us)
 {
-	if (!takes(m, s->epoch, from, now_us))
+	if (!takes(m, s->epoch, s->number, from, now_us))
 		return;
 	if (m->copy && m->copy->number == s->number && m->copy->made_in == s->made_in && m->copy->history == s->history &&
 	    sigma_digest(m->copy) != s->digest) {
-		member_fault(m, 1, s->number);
-		drop_copy(m);
+		give_up_copy(m, 1, s->number);
 	}
 	say_have(m, s->epoch, from, m->copy && m->copy->number < s->number);
 	if (m->building && now_us - m->pulled_us >= m->env->limits.repeat_us)
@@ -127,7 +136,7 @@ static void delta_to_building(struct member *m, const struct wire_delta *d, uint
 
 void replica_delta(struct member *m, const struct wire_delta *d, uint64_t from, uint64_t now_us)
 {
-	if (!takes(m, d->epoch, from, now_us))
+	if (!takes(m, d->epoch, d->number, from, now_us))
 		return;
 	if (m->building)
 		delta_to_building(m, d, now_us);
@@ -141,10 +150,19 @@ void replica_delta(struct member *m, const struct wire_delta *d, uint64_t from, 
 	if (err == 0) {
 		remember(m, d);
 	} else if (err != -EPROTO) {
-		member_fault(m, err == -EILSEQ ? 1 : 2, d->number);
-		drop_copy(m);
+		give_up_copy(m, err == -EILSEQ ? 1 : 2, d->number);
 	}
 	say_have(m, d->epoch, from, false);
+}
+
+/* A late chunk of a snapshot that the copy has left behind: taking it would take back what is acknowledged. The copy is on the
+ * owner's lineage if it has the chunk's number in it and is not ahead of all that the owner has said in this epoch: what the owner
+ * makes in this epoch comes here in frames of this epoch, and its base was said with the epoch's first frames. A copy that is ahead
+ * is an old owner's, and has to go back. */
+static bool left_behind(const struct member *m, const struct wire_chunk *c)
+{
+	return m->copy && c->number <= m->copy->number && sigma_made_in(m->copy, c->number) == c->made_in &&
+	       m->copy->number <= m->heard_number;
 }
 
 /* A second copy begins, as the header says; the old one stays whole and promotable until this one is. */
@@ -152,7 +170,7 @@ static bool begin_building(struct member *m, const struct wire_chunk *c)
 {
 	struct wire_message record;
 	struct shard *fresh;
-	if (m->building && m->building->number != c->instead)
+	if ((m->building && m->building->number != c->instead) || left_behind(m, c))
 		return false;
 	if (wire_decode(c->sigma.p, c->sigma.n, &record) || record.kind != WIRE_SIGMA || record.sigma.number != c->number ||
 	    record.sigma.made_in != c->made_in || record.sigma.history != m->config.history)
@@ -185,6 +203,7 @@ static void finish_building(struct member *m, uint64_t digest)
 		if (m->building->shard->tables[i] && !m->building->shard->shared[i])
 			table_settle(m->building->shard->tables[i], m->building->shard->now_s);
 	drop_copy(m);
+	m->damaged = false;
 	m->copy = m->building;
 	m->building = NULL;
 	m->building_cursor = 0;
@@ -200,7 +219,7 @@ static bool chunk_fits(const struct member *m, const struct wire_chunk *c)
 void replica_chunk(struct member *m, const struct wire_chunk *c, uint64_t from, uint64_t now_us)
 {
 	struct wire_message body;
-	if (!takes(m, c->epoch, from, now_us))
+	if (!takes(m, c->epoch, c->number, from, now_us))
 		return;
 	if (c->sigma.n && !begin_building(m, c))
 		return;

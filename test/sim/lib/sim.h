@@ -12,14 +12,14 @@
 #include "node/node.h"
 #include "state/safeguard.h"
 
-#define SIM_MAX_PROCS	 16
-#define SIM_MAX_SHARDS	 4
-#define SIM_MAX_STREAMS	 3
-#define SIM_MAX_PACKETS	 128
-#define SIM_MAX_HISTORY	 32
-#define SIM_MAX_DELTAS	 4096
-#define SIM_DELTA_PKTS	 8
-#define SIM_TEXT_BYTES	 512
+#define SIM_MAX_PROCS   16
+#define SIM_MAX_SHARDS  4
+#define SIM_MAX_STREAMS 3
+#define SIM_MAX_PACKETS 128
+#define SIM_MAX_HISTORY 32
+#define SIM_MAX_DELTAS  4096
+#define SIM_DELTA_PKTS  8
+#define SIM_TEXT_BYTES  512
 
 struct rng {
 	uint64_t s;
@@ -48,8 +48,8 @@ struct sim_stream {
 	struct sim_packet packets[SIM_MAX_PACKETS];
 	uint32_t offered; /* next packet for the steerer now alive */
 	uint64_t durable; /* journal */
-	uint32_t host;	  /* process */
-	bool in_node;	  /* hosted by a process that also owns shards */
+	uint32_t host;    /* process */
+	bool in_node;     /* hosted by a process that also owns shards */
 };
 
 /* What was once made: the delta of one lineage point. */
@@ -67,7 +67,7 @@ struct sim_delta {
 
 struct sim_history {
 	uint64_t history;
-	uint32_t n;			  /* deltas committed */
+	uint32_t n;                       /* deltas committed */
 	uint64_t made_in[SIM_MAX_DELTAS]; /* of delta number i + 1 */
 	uint64_t position[SIM_MAX_STREAMS];
 	bool started[SIM_MAX_STREAMS];
@@ -134,7 +134,7 @@ struct sim {
 	uint32_t n_deltas;
 	bool cut[SIM_MAX_PROCS][SIM_MAX_PROCS];
 	uint64_t heal_at, calm_since;
-	struct store store;	   /* what the controllers see: may fail to answer */
+	struct store store; /* what the controllers see: may fail to answer */
 	struct store real_store;
 	bool store_fails;
 	uint32_t chaos_left;

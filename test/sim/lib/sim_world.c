@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_US		1000
-#define LEASE_US	25000
-#define END_US		4000000
-#define OPERATOR_US	500000
-#define PLAN		0x9143a5ull
-#define WINDOW		32
-#define SHARD_WINDOW	24
+#define TICK_US      1000
+#define LEASE_US     25000
+#define END_US       4000000
+#define OPERATOR_US  500000
+#define PLAN         0x9143a5ull
+#define WINDOW       32
+#define SHARD_WINDOW 24
 
 struct sim *sim_now;
 bool safeguard_removed[SAFEGUARD_COUNT];
@@ -123,7 +123,12 @@ static void transmit(struct sim *s, uint32_t from, uint32_t to, const uint8_t *f
 		if (!copy)
 			return;
 		memcpy(copy, frame, bytes);
-		push(s, (struct sim_event){.at = s->now + delay(s), .kind = EVENT_FRAME, .proc = to, .id = s->procs[to].id, .frame = copy, .bytes = bytes});
+		push(s, (struct sim_event){.at = s->now + delay(s),
+					   .kind = EVENT_FRAME,
+					   .proc = to,
+					   .id = s->procs[to].id,
+					   .frame = copy,
+					   .bytes = bytes});
 	}
 }
 
@@ -136,7 +141,8 @@ static void log_frame(const struct sim *s, const char *from, const char *to, con
 	const struct wire_shape *w = &wire_shapes[m.kind];
 	for (unsigned i = 1; i < w->n_fields && i < 9; i++)
 		if (w->fields[i].type == WIRE_U64)
-			printf(" %s=%" PRIu64, w->fields[i].name, *(const uint64_t *)((const char *)&m.config + w->fields[i].offset));
+			printf(" %s=%" PRIu64, w->fields[i].name,
+			       *(const uint64_t *)((const char *)&m.config + w->fields[i].offset));
 	if (m.kind == WIRE_CONFIG)
 		for (uint32_t i = 0; i < m.config.in_sync.n; i++)
 			printf(" +%" PRIu64, wire_c64(m.config.in_sync, i));
@@ -188,10 +194,12 @@ static void check_step(struct sim *s, const struct store_change *c)
 	uint64_t revision;
 	struct wire_message old_msg, new_msg;
 	struct config from, to;
-	if (strncmp(c->key, "shard/", 6) || s->real_store.get(s->real_store.ctx, c->key, value, &bytes, &revision) || revision != c->revision)
+	if (strncmp(c->key, "shard/", 6) || s->real_store.get(s->real_store.ctx, c->key, value, &bytes, &revision) ||
+	    revision != c->revision)
 		return;
-	if (wire_decode(value, bytes, &old_msg) || wire_decode(c->value, c->bytes, &new_msg) || config_from_wire(&old_msg.config, &from) ||
-	    config_from_wire(&new_msg.config, &to) || config_step_of(&from, &to) == CONFIG_ILLEGAL)
+	if (wire_decode(value, bytes, &old_msg) || wire_decode(c->value, c->bytes, &new_msg) ||
+	    config_from_wire(&old_msg.config, &from) || config_from_wire(&new_msg.config, &to) ||
+	    config_step_of(&from, &to) == CONFIG_ILLEGAL)
 		sim_fail(s, "I6: an illegal step is written to %s", c->key);
 }
 
@@ -352,9 +360,12 @@ static void crash(struct sim *s, uint32_t i)
 	stop_proc(p);
 	for (uint32_t k = 0; k < s->n_procs && p->role != SIM_CONTROLLER; k++) {
 		if (rng_chance(&s->rng, 60))
-			push(s, (struct sim_event){.at = s->now + delay(s), .kind = EVENT_GONE, .proc = k, .id = s->procs[k].id, .about = id});
+			push(s, (struct sim_event){
+					.at = s->now + delay(s), .kind = EVENT_GONE, .proc = k, .id = s->procs[k].id, .about = id});
 		if (s->procs[k].role == SIM_CONTROLLER)
-			push(s, (struct sim_event){.at = s->now + 5000 + rng_below(&s->rng, 20000), .kind = EVENT_DEAD, .proc = k, .about = id});
+			push(s,
+			     (struct sim_event){
+				     .at = s->now + 5000 + rng_below(&s->rng, 20000), .kind = EVENT_DEAD, .proc = k, .about = id});
 	}
 	push(s, (struct sim_event){.at = s->now + 2000 + rng_below(&s->rng, 30000), .kind = EVENT_RESTART, .proc = i, .about = id});
 }
@@ -416,7 +427,8 @@ static void order_scale(struct sim *s)
 	if (c == UINT32_MAX || n == UINT32_MAX)
 		return;
 	if (rng_chance(&s->rng, 50))
-		(void)reconciler_scale(&s->procs[c].reconciler, rng_chance(&s->rng, 50) ? -1 : 2 + (int64_t)rng_below(&s->rng, s->n_nodes - 1));
+		(void)reconciler_scale(&s->procs[c].reconciler,
+				       rng_chance(&s->rng, 50) ? -1 : 2 + (int64_t)rng_below(&s->rng, s->n_nodes - 1));
 	else
 		(void)reconciler_drain(&s->procs[c].reconciler, s->procs[n].name, rng_chance(&s->rng, 40));
 }
@@ -445,8 +457,8 @@ static void partition(struct sim *s)
 	}
 	s->heal_at = s->now + 3000 + rng_below(&s->rng, 60000);
 	if (s->verbose)
-		printf("%8" PRIu64 " %s is cut off from %s until %" PRIu64 "\n", s->now, s->procs[i].name, all ? "all" : s->procs[j].name,
-		       s->heal_at);
+		printf("%8" PRIu64 " %s is cut off from %s until %" PRIu64 "\n", s->now, s->procs[i].name,
+		       all ? "all" : s->procs[j].name, s->heal_at);
 	s->floors.partitions++;
 }
 
@@ -535,7 +547,8 @@ static void handle(struct sim *s, struct sim_event *e)
 		break;
 	case EVENT_INPUT:
 		offer(s, p);
-		push(s, (struct sim_event){.at = s->now + 200 + rng_below(&s->rng, 3000), .kind = EVENT_INPUT, .proc = e->proc, .id = p->id});
+		push(s, (struct sim_event){
+				.at = s->now + 200 + rng_below(&s->rng, 3000), .kind = EVENT_INPUT, .proc = e->proc, .id = p->id});
 		break;
 	case EVENT_GONE:
 		if (p->role == SIM_CONTROLLER)
@@ -557,11 +570,10 @@ static bool handle_outside(struct sim *s, struct sim_event *e)
 		chaos(s);
 	else if (e->kind == EVENT_RESTART)
 		start_proc(s, e->proc);
-	else if (e->kind == EVENT_DEAD && (!p->alive || p->paused))
+	else if (e->kind == EVENT_DEAD &&
+		 (!p->alive || p->paused || (SAFEGUARD(INCARNATION) && reconciler_dead(&p->reconciler, e->about, s->now))))
 		push(s, (struct sim_event){.at = s->now + 3000, .kind = EVENT_DEAD, .proc = e->proc, .about = e->about});
-	else if (e->kind == EVENT_DEAD && SAFEGUARD(INCARNATION))
-		reconciler_dead(&p->reconciler, e->about, s->now);
-	else
+	else if (e->kind != EVENT_DEAD)
 		return false;
 	return true;
 }
@@ -571,7 +583,8 @@ static bool settled(const struct sim *s, uint32_t shard)
 {
 	for (uint32_t i = 0; i < s->n_procs; i++) {
 		const struct member *m = s->procs[i].role == SIM_NODE ? &s->procs[i].node.members[shard] : NULL;
-		if (m && m->owner.opened && m->config.epoch == s->shards[shard].newest_active && m->owner.committed == m->copy->number)
+		if (m && m->owner.opened && m->config.epoch == s->shards[shard].newest_active &&
+		    m->owner.committed == m->copy->number)
 			return true;
 	}
 	return false;
@@ -585,7 +598,8 @@ static bool done(const struct sim *s)
 		const struct sim_proc *p = &s->procs[i];
 		if (!p->alive || p->paused)
 			return false;
-		if (p->stream != UINT32_MAX && (s->streams[p->stream].offered < s->streams[p->stream].n || p->steerer.release < p->steerer.end))
+		if (p->stream != UINT32_MAX &&
+		    (s->streams[p->stream].offered < s->streams[p->stream].n || steerer_settled(&p->steerer) < p->steerer.end))
 			return false;
 	}
 	for (uint32_t k = 0; k < s->n_shards; k++)
@@ -655,7 +669,11 @@ static void make_procs(struct sim *s)
 				continue;
 			}
 		}
-		snprintf(p->name, sizeof p->name, "%s%u", p->role == SIM_CONTROLLER ? "ctl" : p->role == SIM_NODE ? "node" : "in", i);
+		snprintf(p->name, sizeof p->name, "%s%u",
+			 p->role == SIM_CONTROLLER ? "ctl"
+			 : p->role == SIM_NODE     ? "node"
+						   : "in",
+			 i);
 		s->n_procs++;
 	}
 	for (uint32_t i = 0; i < s->n_procs; i++)
