@@ -94,9 +94,11 @@ suites := $(suite_src:%.c=$(B)/%)
 tools := $(tool_src:%.c=$(B)/%)
 replays := $(fuzz_src:%.c=$(B)/%)
 sources := $(foreach f,$(folders),$(call lib_src,$(f))) $(cmd_src) $(test_lib_src) $(suite_src) $(tool_src) $(wildcard test/fuzz/*.c)
-c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/golden test/prop test/sim test/tools test/bench,$(f)/*.h))
+c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/golden test/prop test/sim test/sim/lib test/tools test/bench,$(f)/*.h))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
+sim_src := state/config.c $(patsubst %,node/%.c,feed log member node outbox owner replica steerer) $(patsubst %,controller/%.c,placement reconciler store_memory) $(wildcard test/sim/lib/*.c)
+sim_objs := $(patsubst %.c,$(OBJ)/removable/%.o,$(sim_src))
 all_objs := $(call objs,$(sources))
 
 .PHONY: all bins demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs
@@ -133,13 +135,23 @@ $(foreach s,$(cmd_src),$(eval $(call bin_rule,$(s))))
 $(suites) $(tools): $(B)/%: $(OBJ)/%.o $(B)/libtest.a $(libs)
 	@mkdir -p $(@D)
 	$(call link,$<,$(B)/libtest.a)
+# The simulator's suites get the cluster's core compiled once more, with the switches that remove safeguards (state/safeguard.h).
+$(OBJ)/removable/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  cc   $< (removable safeguards)")
+	$(Q)$(CC) $(flags) -DSIM_SAFEGUARDS $(pkg_cflags) -c -o $@ $<
+$(B)/libsim.a: $(sim_objs)
+	@rm -f $@
+	$(Q)ar rcs $@ $^
+$(filter $(B)/test/sim/%,$(suites)): libs := $(B)/libsim.a $(libs)
+$(filter $(B)/test/sim/%,$(suites)): $(B)/libsim.a
 # A fuzz harness is run by libFuzzer in build/fuzz, and replayed over its corpus by a plain main everywhere else.
 $(replays): $(B)/%: $(OBJ)/%.o $(if $(filter fuzz,$(kind)),,$(OBJ)/test/fuzz/replay.o) $(B)/libtest.a $(libs)
 	@mkdir -p $(@D)
 	$(call link,$(if $(filter fuzz,$(kind)),-fsanitize=fuzzer) $(filter %.o,$^),$(B)/libtest.a)
 fuzz-bins: $(replays)
 
--include $(all_objs:.o=.d)
+-include $(all_objs:.o=.d) $(sim_objs:.o=.d)
 
 test: all
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(replays) $(scripts)

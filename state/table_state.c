@@ -268,7 +268,7 @@ bool table_entry_of(const struct table *t, uint64_t key, struct table_entry *e)
 
 	if (!s.bucket)
 		return false;
-	*e = entry_at(t, table_slot_number(t, s));
+	*e = entry_at(t, s);
 	return true;
 }
 

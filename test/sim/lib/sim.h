@@ -166,6 +166,7 @@ void sim_check_frame(struct sim *s, const struct sim_proc *from, const uint8_t *
 void sim_release(struct sim *s, struct sim_proc *p);
 void sim_check_end(struct sim *s);
 
+extern bool safeguard_removed[SAFEGUARD_COUNT]; /* in the simulator's build (state/safeguard.h) */
 extern struct sim *sim_now; /* the run that is going on: callbacks have only their process */
 
 #endif

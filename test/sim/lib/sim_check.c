@@ -1,5 +1,5 @@
 /* sim_check.c: the invariants of docs/protocol.md, looked at after every event. */
-#include "sim.h"
+#include "test/sim/lib/sim.h"
 
 #include <inttypes.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* sim_filter.c: the filter under test. Two tables: one small enough to evict and expire all the time, and one whose only entry is a
  * hash of everything the shard has seen, so that any difference in order or state shows in every later verdict. */
-#include "sim.h"
+#include "test/sim/lib/sim.h"
 
 #include "state/mix.h"
 

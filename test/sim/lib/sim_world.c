@@ -1,5 +1,5 @@
 /* sim_world.c: processes, network, clock and misfortune. */
-#include "sim.h"
+#include "test/sim/lib/sim.h"
 
 #include "state/mix.h"
 
