@@ -1,0 +1,996 @@
+#include "test/lib/vfl_tree.h"
+
+#include <assert.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "state/mix.h"
+#include "vm/vfm.h"
+
+#define MAX_NODES   4000
+#define MAX_KIDS    6
+#define BUDGET      70
+#define MAX_UPDATES 64
+
+enum kind {
+	NUM,
+	VAR,
+	FIELD,
+	LOAD,
+	NARY,
+	BINARY,
+	UNARY,
+	COMPARE,
+	LOGIC,
+	NOT,
+	IF,
+	LET,
+	DO,
+	BITS,
+	IN,
+	HDR,
+	FLOW,
+};
+
+/* One member of an (in ...): a value, or a network of IPv4. */
+struct vt_node {
+	enum kind kind;
+	const char *op; /* as written */
+	uint64_t num;
+	int style; /* of numbers */
+	uint32_t hi, lo;
+	bool network;
+	uint32_t prefix;
+	uint32_t n;
+	struct vt_node *kid[MAX_KIDS];
+	struct vt_node *binding; /* VAR: the LET */
+	uint32_t name;           /* LET: which name it binds */
+	uint64_t bound;          /* LET: while evaluating */
+	uint32_t field;
+	uint32_t table;
+	uint64_t per_us, rate, burst; /* FLOW: windows, buckets */
+	const char *per;
+	bool declared; /* FLOW: names the declared table */
+};
+
+/* ---- fields, said again ---- */
+
+enum wide_of { FIXED, TOP, NET4, NET6, PORTS, TCP, UDP, ICMP, VLAN };
+
+static const struct {
+	const char *name;
+	uint32_t width;
+	enum wide_of of;
+	uint32_t offset, bytes;
+} fields[] = {
+	{"ethertype", 16, FIXED, 12, 2}, {"proto", 8, FIXED, 23, 1},       {"src-ip", 32, FIXED, 26, 4},
+	{"dst-ip", 32, FIXED, 30, 4},    {"src-port", 16, FIXED, 34, 2},   {"dst-port", 16, FIXED, 36, 2},
+	{"ip-len", 16, FIXED, 16, 2},    {"tcp-flags", 8, FIXED, 47, 1},   {"pkt-len", 16, TOP, 0, 0},
+	{"now", 64, TOP, 1, 0},          {"input", 32, TOP, 2, 0},         {"hash5", 64, TOP, 3, 0},
+	{"hash5s", 64, TOP, 4, 0},       {"net.off", 16, TOP, 5, 0},       {"l4.off", 16, TOP, 6, 0},
+	{"payload.off", 16, TOP, 7, 0},  {"l4.proto", 8, TOP, 8, 0},       {"frag.off", 16, TOP, 9, 0},
+	{"ip.version", 4, TOP, 10, 0},   {"eth.dst", 48, TOP, 11, 0},      {"eth.src", 48, TOP, 12, 0},
+	{"vlan.id", 12, VLAN, 0, 0},     {"vlan.priority", 3, VLAN, 1, 0}, {"ip.tos", 8, NET4, 1, 1},
+	{"ip.len", 16, NET4, 2, 2},      {"ip.id", 16, NET4, 4, 2},        {"ip.ttl", 8, NET4, 8, 1},
+	{"ip.src", 32, NET4, 12, 4},     {"ip.dst", 32, NET4, 16, 4},      {"ip6.len", 16, NET6, 4, 2},
+	{"ip6.hops", 8, NET6, 7, 1},     {"ip6.src-hi", 64, NET6, 8, 8},   {"ip6.src-lo", 64, NET6, 16, 8},
+	{"ip6.dst-hi", 64, NET6, 24, 8}, {"ip6.dst-lo", 64, NET6, 32, 8},  {"l4.sport", 16, PORTS, 0, 2},
+	{"l4.dport", 16, PORTS, 2, 2},   {"tcp.flags", 8, TCP, 13, 1},     {"tcp.seq", 32, TCP, 4, 4},
+	{"tcp.ack", 32, TCP, 8, 4},      {"tcp.window", 16, TCP, 14, 2},   {"udp.len", 16, UDP, 4, 2},
+	{"icmp.type", 8, ICMP, 0, 1},    {"icmp.code", 8, ICMP, 1, 1},
+};
+#define N_FIELDS (sizeof(fields) / sizeof(fields[0]))
+
+/* ---- generating ---- */
+
+struct generator {
+	struct vt_program *p;
+	struct gen_rng rng;
+	int budget;
+	struct vt_node *scope[8]; /* LETs around */
+	uint32_t n_scope;
+	bool has_table; /* a (table t ...) form stands at the top */
+	uint32_t table_idle_s;
+	size_t used; /* of p->text */
+};
+
+static struct vt_node *expression(struct generator *g, int depth);
+
+static struct vt_node *new_node(struct generator *g, enum kind kind)
+{
+	struct vt_node *n;
+
+	assert(g->p->n_nodes < MAX_NODES);
+	n = &g->p->nodes[g->p->n_nodes++];
+	n->kind = kind;
+	g->budget--;
+	return n;
+}
+
+static uint64_t interesting(struct generator *g)
+{
+	static const uint64_t numbers[] = {0,          1,        2,          4,          6,          8,      17,
+					   40,         53,       64,         80,         255,        256,    443,
+					   0x800,      0x8100,   0x86dd,     65535,      65536,      100000, 0x0a000001,
+					   0xffffffff, 1u << 31, 1ull << 32, 1ull << 63, UINT64_MAX, 33};
+
+	if (gen_chance(&g->rng, 10))
+		return gen_next(&g->rng) >> gen_below(&g->rng, 64);
+	return numbers[gen_below(&g->rng, sizeof(numbers) / sizeof(numbers[0]))];
+}
+
+static struct vt_node *number(struct generator *g, uint64_t value)
+{
+	struct vt_node *n = new_node(g, NUM);
+
+	n->num = value;
+	n->style = (int)gen_below(&g->rng, 4);
+	return n;
+}
+
+static struct vt_node *leaf(struct generator *g)
+{
+	struct vt_node *n;
+
+	if (g->n_scope && gen_chance(&g->rng, 30)) {
+		n = new_node(g, VAR);
+		n->binding = g->scope[gen_below(&g->rng, g->n_scope)];
+		return n;
+	}
+	if (gen_chance(&g->rng, 25))
+		return number(g, interesting(g));
+	n = new_node(g, FIELD);
+	n->field = gen_below(&g->rng, gen_chance(&g->rng, 60) ? 8 : N_FIELDS);
+	return n;
+}
+
+static void fill(struct generator *g, struct vt_node *n, uint32_t count, int depth)
+{
+	n->n = count;
+	for (uint32_t i = 0; i < count; i++)
+		n->kid[i] = expression(g, depth - 1);
+}
+
+static const char *pick(struct generator *g, const char *const *names, uint32_t n)
+{
+	return names[gen_below(&g->rng, n)];
+}
+#define PICK(g, ...) pick(g, (const char *const[]){__VA_ARGS__}, sizeof((const char *const[]){__VA_ARGS__}) / sizeof(const char *))
+
+/* A literal that a field could not equal is refused by the compiler. */
+static void suit(struct vt_node *with, struct vt_node *n)
+{
+	if (with->kind == FIELD && n->kind == NUM && fields[with->field].width < 64)
+		n->num &= (1ull << fields[with->field].width) - 1;
+}
+
+static struct vt_node *compare(struct generator *g, int depth)
+{
+	struct vt_node *n = new_node(g, COMPARE);
+
+	n->op = PICK(g, "=", "=", "=", "!=", "<", "<=", ">", ">=");
+	fill(g, n, 2, depth);
+	if (gen_chance(&g->rng, 50))
+		n->kid[1] = number(g, interesting(g));
+	suit(n->kid[0], n->kid[1]);
+	suit(n->kid[1], n->kid[0]);
+	return n;
+}
+
+static struct vt_node *load(struct generator *g, int depth)
+{
+	struct vt_node *n = new_node(g, LOAD), *mask;
+
+	n->num = 1ull << gen_below(&g->rng, 4);
+	n->n = 1;
+	if (gen_chance(&g->rng, 60)) {
+		n->kid[0] = number(g, gen_below(&g->rng, 70));
+		return n;
+	}
+	mask = new_node(g, NARY);
+	mask->op = "&";
+	mask->n = 2;
+	mask->kid[0] = expression(g, depth - 1);
+	mask->kid[1] = number(g, 63);
+	n->kid[0] = gen_chance(&g->rng, 90) ? mask : mask->kid[0];
+	return n;
+}
+
+static struct vt_node *let(struct generator *g, int depth)
+{
+	struct vt_node *n = new_node(g, LET);
+
+	n->n = 2;
+	n->kid[0] = expression(g, depth - 1);
+	if (g->n_scope == 8)
+		return n->kid[0];
+	n->name = g->n_scope;
+	g->scope[g->n_scope++] = n;
+	n->kid[1] = expression(g, depth - 1);
+	g->n_scope--;
+	return n;
+}
+
+static struct vt_node *in_set(struct generator *g, int depth)
+{
+	struct vt_node *n = new_node(g, IN);
+	uint32_t members = 1 + gen_below(&g->rng, 3);
+
+	n->n = 1 + members;
+	n->kid[0] = expression(g, depth - 1);
+	for (uint32_t i = 1; i <= members; i++) {
+		struct vt_node *m = n->kid[i] = number(g, interesting(g));
+
+		suit(n->kid[0], m);
+		if (!gen_chance(&g->rng, 40))
+			continue;
+		m->network = true;
+		m->prefix = gen_below(&g->rng, 33);
+		m->num &= m->prefix ? (uint64_t)UINT32_MAX << (32 - m->prefix) & UINT32_MAX : 0;
+	}
+	return n;
+}
+
+static struct vt_node *flow(struct generator *g, int depth)
+{
+	static const struct {
+		const char *text;
+		uint64_t us;
+	} periods[] = {{"1s", 1000000}, {"10ms", 10000}, {"1500ms", 1500000}, {"1min", 60000000}, {"7us", 7}};
+	struct vt_node *n = new_node(g, FLOW);
+	uint32_t keys = gen_chance(&g->rng, 60) ? 1 : 1 + gen_below(&g->rng, 4), period = gen_below(&g->rng, 5);
+
+	n->op = PICK(g, "flow-get", "flow-set", "flow-add", "flow-del", "count-by", "count-by", "flow-count", "rate-by",
+		     "token-bucket");
+	for (uint32_t i = 0; i < keys; i++)
+		n->kid[i] = gen_chance(&g->rng, 75) ? leaf(g) : expression(g, depth - 1);
+	n->n = keys;
+	if (!strcmp(n->op, "flow-set") || !strcmp(n->op, "flow-add"))
+		n->kid[n->n++] = expression(g, depth - 1);
+	n->declared = g->has_table && gen_chance(&g->rng, 40);
+	if (!strcmp(n->op, "rate-by") || (strstr(n->op, "count") && gen_chance(&g->rng, 15))) {
+		n->per = periods[period].text;
+		n->per_us = periods[period].us;
+	}
+	if (!strcmp(n->op, "token-bucket")) {
+		n->rate = 1 + gen_below(&g->rng, 2000);
+		n->burst = 1 + gen_below(&g->rng, 5);
+	}
+	/* An idle time below what is to be remembered is refused. */
+	if (n->per_us > g->table_idle_s * 1000000ull || (n->rate && n->burst > n->rate * g->table_idle_s))
+		n->declared &= !g->table_idle_s;
+	return n;
+}
+
+static struct vt_node *composite(struct generator *g, int depth)
+{
+	struct vt_node *n;
+
+	switch (gen_below(&g->rng, 15)) {
+	case 0:
+	case 1:
+		n = new_node(g, NARY);
+		n->op = PICK(g, "+", "*", "&", "|", "^", "-", "mix");
+		fill(g, n, strcmp(n->op, "mix") ? 1 + gen_below(&g->rng, 4) : 2 + gen_below(&g->rng, 2), depth);
+		return n;
+	case 2:
+		n = new_node(g, BINARY);
+		n->op = PICK(g, "/", "%", "<<", ">>");
+		fill(g, n, 2, depth);
+		return n;
+	case 3:
+		n = new_node(g, UNARY);
+		n->op = PICK(g, "-", "~");
+		fill(g, n, 1, depth);
+		return n;
+	case 4:
+	case 5:
+		return compare(g, depth);
+	case 6:
+	case 7:
+		n = new_node(g, LOGIC);
+		n->op = PICK(g, "and", "or");
+		fill(g, n, 1 + gen_below(&g->rng, 4), depth);
+		return n;
+	case 8:
+		n = new_node(g, gen_chance(&g->rng, 50) ? NOT : DO);
+		fill(g, n, n->kind == NOT ? 1 : 1 + gen_below(&g->rng, 3), depth);
+		return n;
+	case 9:
+		n = new_node(g, IF);
+		fill(g, n, 3, depth);
+		return n;
+	case 10:
+		return let(g, depth);
+	case 11:
+		if (gen_chance(&g->rng, 70))
+			return load(g, depth);
+		n = new_node(g, HDR);
+		n->num = gen_below(&g->rng, 5);
+		return n;
+	case 12:
+		n = new_node(g, BITS);
+		n->lo = gen_below(&g->rng, 64);
+		n->hi = n->lo + gen_below(&g->rng, 64 - n->lo);
+		fill(g, n, 1, depth);
+		return n;
+	case 13:
+		return in_set(g, depth);
+	default:
+		return flow(g, depth);
+	}
+}
+
+static struct vt_node *expression(struct generator *g, int depth)
+{
+	if (depth <= 0 || g->budget <= 0 || gen_chance(&g->rng, 12))
+		return leaf(g);
+	return composite(g, depth);
+}
+
+/* ---- printing ---- */
+
+static void put(struct generator *g, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void put(struct generator *g, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	g->used += (size_t)vsnprintf(g->p->text + g->used, VFL_TREE_MAX_TEXT - g->used, format, args);
+	va_end(args);
+	assert(g->used < VFL_TREE_MAX_TEXT);
+}
+
+static void put_number(struct generator *g, const struct vt_node *n)
+{
+	if (n->network)
+		put(g, "%u.%u.%u.%u/%u", (unsigned)(n->num >> 24) & 255, (unsigned)(n->num >> 16) & 255,
+		    (unsigned)(n->num >> 8) & 255, (unsigned)n->num & 255, n->prefix);
+	else if (n->style == 1)
+		put(g, "0x%llx", (unsigned long long)n->num);
+	else if (n->style == 2 && n->num <= UINT32_MAX)
+		put(g, "%u.%u.%u.%u", (unsigned)(n->num >> 24) & 255, (unsigned)(n->num >> 16) & 255, (unsigned)(n->num >> 8) & 255,
+		    (unsigned)n->num & 255);
+	else
+		put(g, "%llu", (unsigned long long)n->num);
+}
+
+/* With `resolved`, names are replaced by what they stand for: the identity of a table. */
+static void print(struct generator *g, const struct vt_node *n, bool resolved);
+
+static void print_kids(struct generator *g, const struct vt_node *n, bool resolved)
+{
+	for (uint32_t i = 0; i < n->n; i++) {
+		put(g, " ");
+		print(g, n->kid[i], resolved);
+	}
+}
+
+static void print(struct generator *g, const struct vt_node *n, bool resolved)
+{
+	switch (n->kind) {
+	case NUM:
+		if (resolved && !n->network)
+			put(g, "%llu", (unsigned long long)n->num);
+		else
+			put_number(g, n);
+		return;
+	case VAR:
+		if (resolved)
+			print(g, n->binding->kid[0], true);
+		else
+			put(g, "v%u", n->binding->name);
+		return;
+	case FIELD:
+		put(g, "%s", fields[n->field].name);
+		return;
+	case LOAD:
+		put(g, "(ld%u", (unsigned)n->num * 8);
+		break;
+	case HDR:
+		put(g, "(hdr %u)", (unsigned)n->num);
+		return;
+	case NOT:
+		put(g, "(not");
+		break;
+	case IF:
+		put(g, "(if");
+		break;
+	case DO:
+		put(g, "(do");
+		break;
+	case IN:
+		put(g, "(in");
+		break;
+	case BITS:
+		put(g, "(bits ");
+		print(g, n->kid[0], resolved);
+		put(g, " %u %u)", n->hi, n->lo);
+		return;
+	case LET:
+		put(g, "(let ((v%u ", n->name);
+		print(g, n->kid[0], resolved);
+		put(g, ")) ");
+		print(g, n->kid[1], resolved);
+		put(g, ")");
+		return;
+	default:
+		put(g, "(%s", n->op);
+	}
+	print_kids(g, n, resolved);
+	if (n->rate)
+		put(g, " %llu %llu", (unsigned long long)n->rate, (unsigned long long)n->burst);
+	if (n->per)
+		put(g, " :per %s", n->per);
+	if (n->declared)
+		put(g, " :table t");
+	put(g, ")");
+}
+
+/* ---- tables ---- */
+
+static uint32_t n_keys(const struct vt_node *n)
+{
+	return n->n - (!strcmp(n->op, "flow-set") || !strcmp(n->op, "flow-add"));
+}
+
+/* Which table a use means: by its text, after the program's own. */
+static void find_table(struct generator *g, struct vt_node *n)
+{
+	size_t start = g->used + 1;
+	struct vt_program *p = g->p;
+
+	if (n->declared)
+		return; /* table 0 of ours */
+	g->used = start;
+	put(g, "%llu %llu %llu", (unsigned long long)n->per_us, (unsigned long long)n->rate, (unsigned long long)n->burst);
+	for (uint32_t i = 0; i < n_keys(n); i++) {
+		put(g, " , ");
+		print(g, n->kid[i], true);
+	}
+	for (n->table = 1; n->table < p->n_tables; n->table++)
+		if (!strcmp(p->table[n->table], p->text + start))
+			break;
+	if (n->table == p->n_tables) {
+		assert(p->n_tables < VFL_TREE_MAX_TABLES);
+		p->table[p->n_tables++] = strdup(p->text + start);
+	}
+	g->used = start - 1;
+	p->text[g->used] = 0;
+}
+
+struct vt_program *vt_generate(uint64_t seed)
+{
+	struct vt_program *p = calloc(1, sizeof(*p));
+	struct generator g = {.p = p, .rng = {seed}, .budget = BUDGET};
+
+	assert(p);
+	p->nodes = calloc(MAX_NODES, sizeof(*p->nodes));
+	assert(p->nodes);
+	p->n_tables = 1;
+	g.has_table = gen_chance(&g.rng, 30);
+	if (g.has_table) {
+		g.table_idle_s = gen_below(&g.rng, 4);
+		put(&g, "(table t :idle %u)", g.table_idle_s);
+		p->idle_s = g.table_idle_s;
+	}
+	p->root = composite(&g, 2 + (int)gen_below(&g.rng, 5));
+	print(&g, p->root, false);
+	for (uint32_t i = 0; i < p->n_nodes; i++)
+		if (p->nodes[i].kind == FLOW)
+			find_table(&g, &p->nodes[i]);
+	return p;
+}
+
+void vt_free(struct vt_program *p)
+{
+	for (uint32_t i = 1; i < p->n_tables; i++)
+		free(p->table[i]);
+	free(p->nodes);
+	free(p);
+}
+
+/* ---- evaluating ---- */
+
+struct run {
+	struct vt_program *p;
+	const struct vfm_packet *packet;
+	struct vfm_headers h;
+	uint32_t updates;
+	int error; /* the first; nothing after it counts */
+};
+
+static uint64_t eval(struct run *r, struct vt_node *n);
+
+static uint64_t load_at(struct run *r, uint64_t offset, uint64_t bytes)
+{
+	uint64_t v = 0;
+
+	if (r->error)
+		return 0;
+	if (offset > r->packet->len || r->packet->len - offset < bytes) {
+		r->error = VFM_ERROR_BOUNDS;
+		return 0;
+	}
+	for (uint64_t i = 0; i < bytes; i++)
+		v = v << 8 | r->packet->data[offset + i];
+	return v;
+}
+
+static uint64_t top_field(struct run *r, uint32_t which)
+{
+	switch (which) {
+	case 0:
+		return r->packet->len;
+	case 1:
+		return r->p->clock_us;
+	case 2:
+		return r->packet->input;
+	case 3:
+		return vfm_hash5(r->packet->data, r->packet->len, 0);
+	case 4:
+		return vfm_hash5s(r->packet->data, r->packet->len, 0);
+	case 5:
+		return r->h.network;
+	case 6:
+		return r->h.transport;
+	case 7:
+		return r->h.payload;
+	case 8:
+		return r->h.protocol;
+	case 9:
+		return r->h.fragment;
+	case 10:
+		return r->h.version;
+	case 11:
+		return load_at(r, 0, 8) >> 16;
+	default:
+		return load_at(r, 6, 8) >> 16;
+	}
+}
+
+static uint64_t field_value(struct run *r, uint32_t i)
+{
+	uint32_t offset = fields[i].offset, bytes = fields[i].bytes, tag;
+	uint8_t proto = r->h.protocol;
+
+	switch (fields[i].of) {
+	case FIXED:
+		return load_at(r, offset, bytes);
+	case TOP:
+		return top_field(r, offset);
+	case NET4:
+		return r->h.version == 4 ? load_at(r, r->h.network + offset, bytes) : 0;
+	case NET6:
+		return r->h.version == 6 ? load_at(r, r->h.network + offset, bytes) : 0;
+	case PORTS:
+		return r->h.transport && (proto == 6 || proto == 17 || proto == 132) ? load_at(r, r->h.transport + offset, bytes)
+										     : 0;
+	case TCP:
+		return r->h.transport && proto == 6 ? load_at(r, r->h.transport + offset, bytes) : 0;
+	case UDP:
+		return r->h.transport && proto == 17 ? load_at(r, r->h.transport + offset, bytes) : 0;
+	case ICMP:
+		return r->h.transport && (proto == 1 || proto == 58) ? load_at(r, r->h.transport + offset, bytes) : 0;
+	default:
+		tag = (uint32_t)load_at(r, 12, 2);
+		if (tag != 0x8100 && tag != 0x88a8 && tag != 0x9100)
+			return 0;
+		return offset ? load_at(r, 14, 2) >> 13 : load_at(r, 14, 2) & 0xfff;
+	}
+}
+
+static uint64_t nary(struct run *r, struct vt_node *n)
+{
+	uint64_t v = eval(r, n->kid[0]);
+
+	if (n->n == 1 && n->op[0] == '-')
+		return -v;
+	for (uint32_t i = 1; i < n->n && !r->error; i++) {
+		uint64_t x = eval(r, n->kid[i]);
+
+		switch (n->op[0]) {
+		case '+':
+			v += x;
+			break;
+		case '-':
+			v -= x;
+			break;
+		case '*':
+			v *= x;
+			break;
+		case '&':
+			v &= x;
+			break;
+		case '|':
+			v |= x;
+			break;
+		case '^':
+			v ^= x;
+			break;
+		default:
+			v = vfm_mix(v, x, 0);
+		}
+	}
+	return v;
+}
+
+static uint64_t binary(struct run *r, struct vt_node *n)
+{
+	uint64_t a = eval(r, n->kid[0]), b = eval(r, n->kid[1]);
+
+	if (r->error)
+		return 0;
+	if ((n->op[0] == '/' || n->op[0] == '%') && !b) {
+		r->error = VFM_ERROR_DIVISION_BY_ZERO;
+		return 0;
+	}
+	switch (n->op[0]) {
+	case '/':
+		return a / b;
+	case '%':
+		return a % b;
+	case '<':
+		return a << (b & 63);
+	default:
+		return a >> (b & 63);
+	}
+}
+
+static uint64_t compare_values(const char *op, uint64_t a, uint64_t b)
+{
+	bool or_equal = op[1] == '=';
+
+	if (op[0] == '=')
+		return a == b;
+	if (op[0] == '!')
+		return a != b;
+	if (op[0] == '<')
+		return or_equal ? a <= b : a < b;
+	return or_equal ? a >= b : a > b;
+}
+
+static uint64_t logic(struct run *r, struct vt_node *n)
+{
+	bool stop_at = n->op[0] == 'o';
+
+	for (uint32_t i = 0; i < n->n && !r->error; i++)
+		if ((eval(r, n->kid[i]) != 0) == stop_at && !r->error)
+			return stop_at;
+	return !stop_at;
+}
+
+static uint64_t in_value(struct run *r, struct vt_node *n)
+{
+	uint64_t v = eval(r, n->kid[0]);
+
+	for (uint32_t i = 1; i < n->n; i++) {
+		const struct vt_node *m = n->kid[i];
+
+		if (!m->network && m->num == v)
+			return 1;
+		if (m->network && v <= UINT32_MAX && (!m->prefix || v >> (32 - m->prefix) == m->num >> (32 - m->prefix)))
+			return 1;
+	}
+	return 0;
+}
+
+/* The width of docs/vflisp.md, said again. */
+static uint32_t width(const struct vt_node *n);
+
+static uint32_t bits_of(uint64_t v)
+{
+	uint32_t bits = 1;
+
+	while (v >>= 1)
+		bits++;
+	return bits;
+}
+
+static uint32_t widest(const struct vt_node *n, uint32_t from)
+{
+	uint32_t w = 1;
+
+	for (uint32_t i = from; i < n->n; i++)
+		w = width(n->kid[i]) > w ? width(n->kid[i]) : w;
+	return w;
+}
+
+static uint32_t width_nary(const struct vt_node *n)
+{
+	uint32_t w = 64;
+
+	if (n->op[0] == '|' || n->op[0] == '^')
+		return widest(n, 0);
+	for (uint32_t i = 0; n->op[0] == '&' && i < n->n; i++)
+		w = width(n->kid[i]) < w ? width(n->kid[i]) : w;
+	return w;
+}
+
+static uint32_t width_binary(const struct vt_node *n)
+{
+	uint32_t w = width(n->kid[0]), count = (uint32_t)(n->kid[1]->num & 63);
+	bool literal = n->kid[1]->kind == NUM;
+
+	switch (n->op[0]) {
+	case '/':
+		return w;
+	case '%':
+		return literal && n->kid[1]->num > 1 ? bits_of(n->kid[1]->num - 1) : 64;
+	case '<':
+		return !literal || w + count > 64 ? 64 : w + count;
+	default:
+		return !literal ? w : count >= w ? 1 : w - count;
+	}
+}
+
+static uint32_t width_bits(const struct vt_node *n)
+{
+	uint32_t w = width(n->kid[0]), top = n->hi - n->lo + 1;
+
+	w = n->lo >= w ? 1 : w - n->lo;
+	return w < top ? w : top;
+}
+
+static uint32_t width(const struct vt_node *n)
+{
+	switch (n->kind) {
+	case NUM:
+		return bits_of(n->num);
+	case VAR:
+		return width(n->binding->kid[0]);
+	case FIELD:
+		return fields[n->field].width;
+	case LOAD:
+		return (uint32_t)n->num * 8;
+	case NARY:
+		return width_nary(n);
+	case BINARY:
+		return width_binary(n);
+	case COMPARE:
+	case LOGIC:
+	case NOT:
+	case IN:
+		return 1;
+	case IF:
+		return widest(n, 1);
+	case LET:
+	case DO:
+		return width(n->kid[n->n - 1]);
+	case BITS:
+		return width_bits(n);
+	case HDR:
+		return 16;
+	case FLOW:
+		if (n->rate || !strcmp(n->op, "flow-del"))
+			return 1;
+		if (n->per)
+			return 32;
+		return strcmp(n->op, "flow-set") ? 64 : width(n->kid[n->n - 1]);
+	default:
+		return 64;
+	}
+}
+
+static uint64_t key_of(struct run *r, struct vt_node *n)
+{
+	uint64_t v[MAX_KIDS] = {0}, key, rest;
+	uint32_t keys = n_keys(n), bits = 0, first = width(n->kid[0]);
+
+	for (uint32_t i = 0; i < keys; i++) {
+		v[i] = eval(r, n->kid[i]);
+		bits += width(n->kid[i]);
+	}
+	if (keys == 1)
+		return v[0];
+	if (bits <= 64) {
+		key = v[0];
+		for (uint32_t i = 1; i < keys; i++)
+			key = key << width(n->kid[i]) | v[i];
+		return key;
+	}
+	if (first > 32) {
+		key = v[0];
+		for (uint32_t i = 1; i < keys; i++)
+			key = vfm_mix(key, v[i], 0);
+		return key;
+	}
+	rest = keys == 2 ? vfm_mix(v[1], 0, 0) : v[1];
+	for (uint32_t i = 2; i < keys; i++)
+		rest = vfm_mix(rest, v[i], 0);
+	return v[0] << (64 - first) | rest >> first;
+}
+
+static uint32_t seconds(const struct vt_program *p)
+{
+	return (uint32_t)(p->clock_us / 1000000);
+}
+
+static bool alive(const struct vt_program *p, const struct vt_entry *e)
+{
+	return e->table || !p->idle_s || seconds(p) - e->stamp_s <= p->idle_s;
+}
+
+static struct vt_entry *find_entry(struct vt_program *p, uint32_t table, uint64_t key)
+{
+	for (uint32_t i = 0; i < p->n_entries; i++)
+		if (p->entries[i].table == table && p->entries[i].key == key && alive(p, &p->entries[i]))
+			return &p->entries[i];
+	return NULL;
+}
+
+static uint64_t get(struct run *r, uint32_t table, uint64_t key)
+{
+	struct vt_entry *e = find_entry(r->p, table, key);
+
+	return e ? e->value : 0;
+}
+
+static bool may_update(struct run *r)
+{
+	if (!r->error && r->updates == MAX_UPDATES)
+		r->error = VFM_ERROR_LIMIT;
+	r->updates++;
+	return !r->error;
+}
+
+static void set(struct run *r, uint32_t table, uint64_t key, uint64_t value)
+{
+	struct vt_entry *e;
+
+	if (!may_update(r))
+		return;
+	e = find_entry(r->p, table, key);
+	if (!e) {
+		if (r->p->n_entries == VFL_TREE_ENTRIES) {
+			r->p->full = true;
+			return;
+		}
+		e = &r->p->entries[r->p->n_entries++];
+	}
+	*e = (struct vt_entry){table, seconds(r->p), key, value};
+}
+
+static void delete (struct run *r, uint32_t table, uint64_t key)
+{
+	struct vt_entry *e;
+
+	if (!may_update(r))
+		return;
+	e = find_entry(r->p, table, key);
+	if (e)
+		*e = r->p->entries[--r->p->n_entries];
+}
+
+static uint64_t take_token(struct run *r, const struct vt_node *n, uint32_t table, uint64_t key)
+{
+	uint64_t interval = 1024000000ull / n->rate, now = r->p->clock_us << 10, full = get(r, table, key);
+
+	full = full > now ? full : now;
+	if (full - now > (n->burst - 1) * interval)
+		return 0;
+	set(r, table, key, full + interval);
+	return 1;
+}
+
+static uint64_t count_in_window(struct run *r, const struct vt_node *n, uint32_t table, uint64_t key)
+{
+	uint64_t window = r->p->clock_us / n->per_us & UINT32_MAX, v = get(r, table, key);
+
+	v = v >> 32 == window ? v + 1 : window << 32 | 1;
+	set(r, table, key, v);
+	return v & UINT32_MAX;
+}
+
+static uint64_t flow_value(struct run *r, struct vt_node *n)
+{
+	uint64_t key = key_of(r, n), v = 1;
+	uint32_t table = n->declared ? 0 : n->table;
+
+	if (!strcmp(n->op, "flow-set") || !strcmp(n->op, "flow-add"))
+		v = eval(r, n->kid[n->n - 1]);
+	if (r->error)
+		return 0;
+	if (n->rate)
+		return take_token(r, n, table, key);
+	if (n->per)
+		return count_in_window(r, n, table, key);
+	if (!strcmp(n->op, "flow-get"))
+		return get(r, table, key);
+	if (!strcmp(n->op, "flow-del")) {
+		delete (r, table, key);
+		return 0;
+	}
+	if (strcmp(n->op, "flow-set") != 0)
+		v += get(r, table, key);
+	set(r, table, key, v);
+	return v;
+}
+
+static uint64_t eval_form(struct run *r, struct vt_node *n)
+{
+	uint64_t v = 0;
+
+	switch (n->kind) {
+	case COMPARE:
+		v = eval(r, n->kid[0]);
+		return compare_values(n->op, v, eval(r, n->kid[1]));
+	case IF:
+		v = eval(r, n->kid[0]);
+		return r->error ? 0 : eval(r, n->kid[v ? 1 : 2]);
+	case LET:
+		n->bound = eval(r, n->kid[0]);
+		return eval(r, n->kid[1]);
+	case DO:
+		for (uint32_t i = 0; i < n->n; i++)
+			v = eval(r, n->kid[i]);
+		return v;
+	case BITS:
+		v = eval(r, n->kid[0]) >> n->lo;
+		return n->hi - n->lo == 63 ? v : v & ((1ull << (n->hi - n->lo + 1)) - 1);
+	default:
+		return flow_value(r, n);
+	}
+}
+
+static uint64_t eval(struct run *r, struct vt_node *n)
+{
+	if (r->error)
+		return 0;
+	switch (n->kind) {
+	case NUM:
+		return n->num;
+	case VAR:
+		return n->binding->bound;
+	case FIELD:
+		return field_value(r, n->field);
+	case LOAD:
+		return load_at(r, eval(r, n->kid[0]), n->num);
+	case HDR:
+		return vfm_hdr(r->packet->data, r->packet->len, (uint8_t)n->num);
+	case NARY:
+		return nary(r, n);
+	case BINARY:
+		return binary(r, n);
+	case UNARY:
+		return n->op[0] == '-' ? -eval(r, n->kid[0]) : ~eval(r, n->kid[0]);
+	case LOGIC:
+		return logic(r, n);
+	case NOT:
+		return !eval(r, n->kid[0]);
+	case IN:
+		return in_value(r, n);
+	default:
+		return eval_form(r, n);
+	}
+}
+
+int vt_evaluate(struct vt_program *p, const struct vfm_packet *packet, uint64_t *value)
+{
+	struct run r = {.p = p, .packet = packet};
+
+	if (packet->time_us > p->clock_us)
+		p->clock_us = packet->time_us;
+	vfm_parse(packet->data, packet->len, &r.h);
+	*value = eval(&r, p->root);
+	if (r.error)
+		*value = 0;
+	return r.error;
+}
+
+static bool is_forgetful(const struct vt_program *p, uint32_t table)
+{
+	return table && strncmp(p->table[table], "0 0 0", 5) != 0;
+}
+
+uint64_t vt_digest(const struct vt_program *p)
+{
+	uint64_t sum = 0;
+
+	for (uint32_t i = 0; i < p->n_entries; i++)
+		if (alive(p, &p->entries[i]) && !is_forgetful(p, p->entries[i].table))
+			sum += mix64(mix64(p->entries[i].key) ^ p->entries[i].value);
+	return sum;
+}
