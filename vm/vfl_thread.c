@@ -3,6 +3,7 @@
 #include "vm/vfl_graph.h"
 
 #define MAX_STEPS 64 /* of one jump */
+#define ROUNDS    3  /* a value found again can make another test's outcome known */
 
 bool vfl_must_execute(const struct vfl_value *v)
 {
@@ -162,8 +163,10 @@ static void rename_operand(const uint32_t *name, uint32_t *value)
 	*value = name[*value];
 }
 
-static void rename_end(const uint32_t *name, struct vfl_block *b)
+static void rename_relations(const uint32_t *name, struct vfl_block *b)
 {
+	rename_operand(name, &b->fact.a);
+	rename_operand(name, &b->fact.b);
 	rename_operand(name, &b->test.a);
 	rename_operand(name, &b->test.b);
 	rename_operand(name, &b->argument[0]);
@@ -194,17 +197,20 @@ static void reuse_values(struct vfl_graph *g)
 			if (name[k] != k)
 				g->values[k].kind = VFL_REPLACED;
 		}
-		rename_end(name, b);
+		rename_relations(name, b);
 	}
 }
 
-/* Facts and dominators stay those of the graph before: every way there is now was a way then, less tests it did not need. */
-void vfl_thread(struct vfl_graph *g)
+/* ---- rounds ---- */
+
+/* What was known in a block is known still: every way there is now was a way then, less tests whose outcome was certain on it. */
+static void thread_all(struct vfl_graph *g)
 {
-	vfl_count_uses(g);
 	for (uint32_t i = 0; i < g->n_order; i++) {
 		struct vfl_block *b = &g->blocks[g->order[i]];
 
+		if (!b->reached)
+			continue;
 		if (b->end_kind == VFL_END_JUMP) {
 			thread_edge(g, g->order[i], (struct vfl_relation){0}, 0);
 		} else if (b->end_kind == VFL_END_BRANCH) {
@@ -214,7 +220,15 @@ void vfl_thread(struct vfl_graph *g)
 				b->end_kind = VFL_END_JUMP;
 		}
 	}
-	vfl_count_uses(g);
-	reuse_values(g);
+}
+
+void vfl_thread(struct vfl_graph *g)
+{
+	for (int i = 0; i < ROUNDS; i++) {
+		vfl_count_uses(g);
+		thread_all(g);
+		vfl_count_uses(g);
+		reuse_values(g);
+	}
 	vfl_count_uses(g);
 }

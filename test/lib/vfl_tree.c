@@ -545,9 +545,9 @@ static uint64_t top_field(struct run *r, uint32_t which)
 	case 10:
 		return r->h.version;
 	case 11:
-		return load_at(r, 0, 8) >> 16;
+		return load_at(r, 0, 6);
 	default:
-		return load_at(r, 6, 8) >> 16;
+		return load_at(r, 6, 6);
 	}
 }
 
