@@ -296,11 +296,12 @@ static struct vfl_node *make_minus(struct vfl *c, const struct vfl_args *a)
 /* A literal that a field can never equal is a slip of the writer. */
 static void check_range(struct vfl *c, const struct vfl_sexp *literal, const struct vfl_node *value, const struct vfl_node *with)
 {
-	const struct vfl_field *f = &vfl_fields[with->imm];
+	const struct vfl_field *f;
 
 	if (with->op != VFL_FIELD || value->op != VFL_NUM || value->width <= with->width ||
 	    (literal->kind != VFL_NUMBER && literal->kind != VFL_DURATION))
 		return;
+	f = &vfl_fields[with->imm];
 	vfl_error(c, literal, "%.*s is out of range: %s has %u bits, its largest value is %llu", shown(literal), literal->text,
 		  f->name, f->width, (unsigned long long)(UINT64_MAX >> (64 - f->width)));
 }
