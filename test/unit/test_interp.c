@@ -121,6 +121,8 @@ static void a_masked_and_shifted_load_is_one_field(void **state)
 	assert_answer(text, 20, VFM_SUCCESS, 0x40);
 	assert_answer(text, 6, VFM_SUCCESS, 0x40);
 	assert_answer(text, 5, VFM_ERROR_BOUNDS, 0);
+	assert_fused("LD32 4\nPUSH 8\nSHR\nPUSH 4\nSHR\nRET", "RET_FIELD");
+	assert_answer("LD32 4\nPUSH 8\nSHR\nPUSH 4\nSHR\nRET", 20, VFM_SUCCESS, 0x04050);
 }
 
 static void a_constant_operand_needs_no_register(void **state)
