@@ -1,0 +1,29 @@
+/* analyze.h: everything the analyzer says about one program, in one place: what the reports print. */
+#ifndef ANALYSIS_ANALYZE_H
+#define ANALYSIS_ANALYZE_H
+
+#include "analysis/analysis.h"
+
+struct analysis {
+	const struct program *program; /* not owned */
+	uint8_t sha256[32];            /* of its bytes */
+	struct ir *ir;
+	struct objects objects;
+	struct split split;
+};
+
+/* Runs every stage. The program must outlive *a; free with analysis_fini(), also after a failure. 0 or -ENOMEM. */
+int analysis_run(const struct program *program, struct analysis *a);
+void analysis_fini(struct analysis *a);
+
+/* The filter that a conditional split runs: `G else RET 0`, then the program. Heap bytes, the caller frees. The program's bytes
+ * stand unchanged behind its table declarations. -EFBIG: the guard does not fit into 64 KiB with it; -ENOMEM. */
+int guard_program(const struct program *program, const struct cert *cert, uint8_t **code, uint32_t *len);
+
+/* One sentence: may it be split, and by what. */
+void report_sentence(const struct analysis *a, char *text, size_t text_bytes);
+/* For people; one JSON object (form: docs/analysis.md). Errors show in ferror(out). */
+void report_text(const struct analysis *a, FILE *out);
+void report_json(const struct analysis *a, FILE *out);
+
+#endif
