@@ -140,7 +140,7 @@ static inline uint64_t flow_add(struct shard *s, uint32_t index, uint64_t key, u
 			return VFM_ERROR_LIMIT; \
 	} while (0)
 
-/* Runs code; data are p's bytes, or a copy with WINDOW_BYTES readable if there are fewer. With code NULL it only gives the
+/* Runs code; data are p's bytes, or a copy with WINDOW_BYTES readable if there are fewer. With labels it only gives the
  * addresses of the handlers in *labels. Returns VFM_SUCCESS and *value, or an error. */
 #if defined(__GNUC__) && !defined(__clang__)
 __attribute__((optimize("no-gcse", "no-crossjumping")))
@@ -149,13 +149,14 @@ static int
 run(const struct reg_code *code, struct shard *s, const struct vfm_packet *p, const uint8_t *data, uint32_t insn_limit,
     uint64_t *value, const void *const **labels)
 {
+	/* cppcheck-suppress assignBoolToPointer ; it takes && for the operator */
 	static const void *const handlers[REG_OP_COUNT] = {REG_OPS(LABEL)};
 	uint64_t r[REG_HOMES + REG_TEMPS];
 	const struct reg_insn *insns, *pc, *i;
 	uint64_t count = 0;
 	uint32_t updates = 0;
 
-	if (!code) {
+	if (labels) {
 		*labels = handlers;
 		return VFM_SUCCESS;
 	}
@@ -344,10 +345,11 @@ static int fuse_variants(struct interp *c, struct lift *l)
 	bool loops = c->program->proof.has_loop;
 	struct fuse_options fast = {.present_bytes = c->fast_bytes, .counted = loops};
 	struct fuse_options exact = {.counted = loops}, counted = {.counted = true};
+	const struct vfm_packet none = {0};
 	const void *const *handlers;
 	int err;
 
-	run(NULL, NULL, NULL, NULL, 0, NULL, &handlers);
+	run(&c->fast, NULL, &none, NULL, 0, NULL, &handlers);
 	err = fuse_code(l, &fast, handlers, &c->fast);
 	if (!err)
 		err = fuse_code(l, &exact, handlers, &c->exact);

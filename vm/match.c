@@ -88,7 +88,7 @@ __attribute__((target("avx2"))) static uint64_t match_avx2(const struct reg_list
 }
 #endif
 
-uint32_t match_all(match_function *ways[MATCH_WAYS])
+uint32_t match_all(match_function ways[MATCH_WAYS])
 {
 	uint32_t n = 0;
 
@@ -102,9 +102,9 @@ uint32_t match_all(match_function *ways[MATCH_WAYS])
 	return n;
 }
 
-match_function *match_choose(void)
+match_function match_choose(void)
 {
-	match_function *ways[MATCH_WAYS];
+	match_function ways[MATCH_WAYS] = {NULL};
 
 	return ways[match_all(ways) - 1];
 }

@@ -222,12 +222,12 @@ struct reg_list {
 } __attribute__((aligned(64)));
 
 /* match.c: bit i of the result: the windows of item i fit (`negate` is not applied; bits from n on are undefined). */
-typedef uint64_t match_function(const struct reg_list *list, const uint8_t *data);
+typedef uint64_t (*match_function)(const struct reg_list *list, const uint8_t *data);
 #define MATCH_WAYS 3
 /* Those that this processor can run, the fastest last; how many. */
-uint32_t match_all(match_function *ways[MATCH_WAYS]);
+uint32_t match_all(match_function ways[MATCH_WAYS]);
 /* The fastest for this processor. */
-match_function *match_choose(void);
+match_function match_choose(void);
 
 /* One variant of the code. */
 struct reg_code {
@@ -235,7 +235,7 @@ struct reg_code {
 	uint32_t n, room;
 	struct reg_list *lists;
 	uint32_t n_lists, lists_room;
-	match_function *match;
+	match_function match;
 };
 
 struct fuse_options {

@@ -288,7 +288,7 @@ static void every_way_to_match_a_list_agrees(void **state)
 	const char *text = "LD16 4\nDUP\nPUSH 80\nJEQ yes\nDUP\nPUSH 0x0405\nJEQ log\nPUSH 443\nJEQ yes\nPUSH 0\nRET\n"
 			   "yes: PUSH 1\nRET\nlog: PUSH 2\nRET";
 	uint8_t packet[8] = {0};
-	match_function *ways[MATCH_WAYS];
+	match_function ways[MATCH_WAYS];
 	uint32_t n = match_all(ways);
 	struct fused f;
 
