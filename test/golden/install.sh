@@ -61,8 +61,20 @@ only_the_api_is_exported() {
 	[ -s "$dir/exported" ] && [ -z "$(comm -23 "$dir/exported" "$dir/declared")" ]
 }
 
+# The manual's C program, which compiles VFLisp.
+integration_decides() {
+	local flags
+	read -r -a flags < <(pkg-config --cflags --libs vfm)
+	gcc -Wall -Wextra -Werror -o "$dir/integration" examples/c/integration.c "${flags[@]}" || return 1
+	LD_LIBRARY_PATH=$dir/lib "$dir/integration" >"$dir/decided" || return 1
+	printf 'protocol 6: accepted (1)\nprotocol 17: dropped\n' | diff - "$dir/decided" || return 1
+	LD_LIBRARY_PATH=$dir/lib "$dir/integration" '(= proto' 2>"$dir/decided" && return 1
+	echo "Compilation failed: 1:1: this parenthesis is never closed; add ')'" | diff - "$dir/decided"
+}
+
 check "make install succeeds" make -s install PREFIX="$dir"
 check "the programs are there" test -x "$dir/bin/vfm-asm" -a -x "$dir/bin/vfm-test"
 check "a C program runs with the shared library" shared_runs
 check "a C program runs with the static library" static_runs
+check "the manual's C program compiles a filter and decides" integration_decides
 check "only the manual's API is exported" only_the_api_is_exported

@@ -11,7 +11,9 @@
 #include <string.h>
 
 #include "test/lib/packets.h"
+#include "vm/file.h"
 #include "vm/step.h"
+#include "vm/vfl.h"
 #include "vm/vflisp.h"
 #include "vm/vfm.h"
 
@@ -521,6 +523,24 @@ static void the_listing_says_what_each_table_holds(void **state)
 	free(code);
 }
 
+/* docs/vflisp.md has a row for every field, with its width. */
+static void the_reference_has_every_field(void **state)
+{
+	char *text;
+	uint32_t bytes;
+
+	(void)state;
+	assert_int_equal(file_read("docs/vflisp.md", 1u << 20, &text, &bytes), 0);
+	for (uint32_t i = 0; i < vfl_n_fields; i++) {
+		char row[100];
+
+		snprintf(row, sizeof(row), "| `%s` | %u | ", vfl_fields[i].name, vfl_fields[i].width);
+		if (!strstr(text, row) || !strstr(text, vfl_fields[i].doc))
+			fail_msg("docs/vflisp.md lacks %s", row);
+	}
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -542,6 +562,7 @@ int main(void)
 		cmocka_unit_test(a_field_is_loaded_once),
 		cmocka_unit_test(a_guard_that_is_repeated_is_tested_once),
 		cmocka_unit_test(constants_are_folded),
+		cmocka_unit_test(the_reference_has_every_field),
 		cmocka_unit_test(the_listing_says_what_each_table_holds),
 	};
 
