@@ -46,8 +46,8 @@ enum term_op {
 struct term {
 	uint32_t op;
 	uint32_t a, b;
-	uint64_t imm;
 	uint32_t width; /* its value is below 2^width */
+	uint64_t imm;
 };
 
 struct term_pool;

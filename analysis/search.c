@@ -17,6 +17,7 @@ struct search {
 	const struct ir *ir;
 	const struct objects *objects;
 	bool *owned; /* [n_values] */
+	uint32_t n_owned;
 	uint32_t n_seen;
 	struct steer_seen *seen; /* [STEER_MAX_SEEN] */
 	uint32_t n_roles;
@@ -49,6 +50,7 @@ static bool list_sites(struct search *s)
 		for (uint32_t j = 0; j < o->n_sites; j++) {
 			if (o->kind == OBJECT_OWNED) {
 				s->owned[o->sites[j]] = true;
+				s->n_owned++;
 				continue;
 			}
 			if (s->base->n_sites == CERT_MAX_SITES)
@@ -288,7 +290,7 @@ static int try_all(struct search *s)
 
 static int search_run(struct search *s)
 {
-	bool any_owned = false;
+	uint32_t n_seen = 0;
 	int err;
 
 	cert_digest_program(s->ir->program, s->base->program_sha256);
@@ -296,11 +298,10 @@ static int search_run(struct search *s)
 		snprintf(s->out->reason, sizeof(s->out->reason), "more than %d configuration and statistics sites", CERT_MAX_SITES);
 		return -EINVAL;
 	}
-	for (uint32_t v = 0; v < s->ir->n_values; v++)
-		any_owned = any_owned || s->owned[v];
-	if (!any_owned)
+	if (s->n_owned == 0)
 		return without_owned(s);
-	err = steer_survey(s->ir, s->owned, s->seen, &s->n_seen);
+	err = steer_survey(s->ir, s->owned, s->seen, &n_seen);
+	s->n_seen = n_seen;
 	if (err)
 		return err;
 	find_roles(s);

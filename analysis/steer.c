@@ -135,7 +135,7 @@ static uint8_t opcode_of(uint8_t ir_op)
 /* Recomputes the value from the packet. */
 static void put_value(struct walker *w, struct blob *b, uint32_t value, int depth)
 {
-	const struct ir_value *v = &w->ir->values[value = key_resolve(w->ir, w->env, value)];
+	const struct ir_value *v = &w->ir->values[key_resolve(w->ir, w->env, value)];
 
 	if (w->err)
 		return;
