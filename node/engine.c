@@ -6,8 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jit/jit.h"
+
 struct engine {
-	struct interp *interp;
+	enum engine_kind kind;
+	struct interp *interp; /* ENGINE_INTERP */
+	struct jit *jit;       /* the others */
 	uint32_t insn_limit;
 	struct engine_tiers tiers;
 };
@@ -33,20 +37,22 @@ const char *engine_kind_name(enum engine_kind kind)
 
 int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_limit, struct engine **out)
 {
-	struct engine *e;
+	struct engine *e = calloc(1, sizeof(*e));
+	enum jit_tier best = jit_best_tier();
 
 	*out = NULL;
-	if (kind != ENGINE_INTERP)
-		return -ENOTSUP;
-	e = calloc(1, sizeof(*e));
 	if (!e)
 		return -ENOMEM;
-	e->interp = interp_new(p);
-	if (!e->interp) {
+	e->kind = kind;
+	e->insn_limit = insn_limit;
+	if (kind == ENGINE_INTERP)
+		e->interp = interp_new(p);
+	else if (jit_new(p, kind == ENGINE_JIT && best > JIT_SCALAR ? JIT_SCALAR : best, insn_limit, &e->jit))
+		e->jit = NULL;
+	if (!e->interp && !e->jit) {
 		free(e);
 		return -ENOMEM;
 	}
-	e->insn_limit = insn_limit;
 	*out = e;
 	return 0;
 }
@@ -56,6 +62,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	interp_free(e->interp);
+	jit_free(e->jit);
 	free(e);
 }
 
@@ -63,12 +70,35 @@ void engine_run(struct engine *e, struct shard *const *shards, const struct vfm_
 		struct vfm_result *results)
 {
 	assert(n <= ENGINE_BURST_PACKETS);
-	for (uint32_t i = 0; i < n; i++)
+	if (e->kind == ENGINE_BURST) {
+		jit_burst(e->jit, n, packets, shards, results);
+		return;
+	}
+	for (uint32_t i = 0; i < n && e->kind == ENGINE_JIT; i++)
+		jit_run(e->jit, shards[i], &packets[i], &results[i]);
+	for (uint32_t i = 0; i < n && e->kind == ENGINE_INTERP; i++)
 		interp_run(e->interp, shards[i], &packets[i], e->insn_limit, &results[i]);
-	e->tiers.interp += n;
+	if (e->kind == ENGINE_INTERP)
+		e->tiers.interp += n;
+}
+
+bool engine_interprets(const struct engine *e)
+{
+	return !e->jit || jit_tier(e->jit) == JIT_INTERP;
 }
 
 struct engine_tiers engine_tiers(const struct engine *e)
 {
-	return e->tiers;
+	struct engine_tiers tiers = e->tiers;
+	struct jit_counts c;
+
+	if (!e->jit)
+		return tiers;
+	c = jit_counts(e->jit);
+	tiers.interp = c.tier[JIT_INTERP];
+	tiers.scalar = c.tier[JIT_SCALAR];
+	tiers.avx2 = c.tier[JIT_AVX2];
+	tiers.avx512 = c.tier[JIT_AVX512];
+	tiers.fallback = c.fallback;
+	return tiers;
 }

@@ -414,9 +414,21 @@ class Errors(VfmTest):
         self.run_bad(1, "vfm-test: No such file or directory, /nowhere: give a file of lines `table key value`\n", "--preload",
                      "/nowhere", self.filter, self.capture)
 
-    def test_what_is_not_built_in_says_so(self):
-        for engine in ("jit", "burst"):
-            self.run_bad(2, f"vfm-test: not built in, {engine}: use --engine interp\n", "--engine", engine, self.filter, self.capture)
+    def test_every_engine_gives_the_same_verdicts_and_tables(self):
+        seen = set()
+        for engine in ("interp", "jit", "burst"):
+            v, table = self.files.path("v"), self.files.path("t")
+            done = t.run("vfm-test", "--engine", engine, "--verdicts", v, "--table", table, self.filter, self.capture)
+            self.assertEqual(done.returncode, 0)
+            with open(v) as a, open(table) as b:
+                seen.add((a.read(), b.read()))
+        self.assertEqual(len(seen), 1)
+
+    def test_without_machine_code_it_says_so_once(self):
+        done = subprocess.run([t.program("vfm-test"), "--engine", "burst", self.filter, self.capture], capture_output=True, timeout=60,
+                              env=dict(os.environ, VFM_JIT="interp"))
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.decode(), "vfm-test: no machine code, --engine burst: interpreting instead\n")
 
 
 if __name__ == "__main__":

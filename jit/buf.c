@@ -1,0 +1,61 @@
+/* buf.c: machine code under construction. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "jit/parts.h"
+
+static void *grow(struct jit_buf *b, void *array, uint32_t want, uint32_t *room, size_t size)
+{
+	uint32_t bigger = *room ? *room : 256;
+	void *moved;
+
+	if (want <= *room)
+		return array;
+	while (bigger < want)
+		bigger *= 2;
+	moved = realloc(array, bigger * size);
+	if (!moved) {
+		b->failed = true;
+		return array;
+	}
+	*room = bigger;
+	return moved;
+}
+
+void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n)
+{
+	b->code = grow(b, b->code, b->n + n, &b->room, 1);
+	if (b->failed)
+		return;
+	memcpy(b->code + b->n, bytes, n);
+	b->n += n;
+}
+
+uint32_t jit_label(struct jit_buf *b)
+{
+	b->labels = grow(b, b->labels, b->n_labels + 1, &b->room_labels, sizeof(*b->labels));
+	if (b->failed)
+		return 0;
+	b->labels[b->n_labels] = JIT_NO_LABEL;
+	return b->n_labels++;
+}
+
+void jit_place_label(struct jit_buf *b, uint32_t label)
+{
+	if (!b->failed)
+		b->labels[label] = b->n;
+}
+
+void jit_fixup(struct jit_buf *b, uint32_t at, uint32_t label)
+{
+	b->fixups = grow(b, b->fixups, b->n_fixups + 1, &b->room_fixups, sizeof(*b->fixups));
+	if (!b->failed)
+		b->fixups[b->n_fixups++] = (struct jit_fixup){at, label};
+}
+
+void jit_buf_fini(struct jit_buf *b)
+{
+	free(b->code);
+	free(b->labels);
+	free(b->fixups);
+}

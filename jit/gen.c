@@ -1,0 +1,578 @@
+/* gen.c: the intermediate form to a target's operations.
+ *
+ * Code has up to two bodies of the same program. The entry compares the packet's length once with the end of the furthest load: long enough, and
+ * the first body runs, whose loads at constant offsets check nothing; else the second, where each of them does. Both are exact.
+ * Values are computed in program order, so the first fault is the bytecode's.
+ */
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jit/parts.h"
+#include "vm/ir_fact.h"
+#include "vm/packet.h"
+#include "vm/vfm.h"
+
+#define REGS 32 /* places: registers first, then slots */
+
+struct stub {
+	uint32_t label;
+	uint32_t block;
+	unsigned succ;
+};
+
+struct gen {
+	const struct ir *ir;
+	const uint8_t *needed;
+	const struct jit_target *t;
+	struct jit_buf *b;
+	struct jit_places places;
+	bool calls;
+	bool checked;
+	bool count_insns, count_updates;
+	uint32_t insn_limit;
+	uint32_t *labels;  /* [block] of this body */
+	uint32_t fault[3]; /* labels: BOUNDS, DIVISION_BY_ZERO, LIMIT */
+	uint32_t next;     /* the block whose code comes next, IR_NONE: none */
+	uint32_t known;    /* the packet is at least this long here */
+	struct stub *stubs;
+	uint32_t n_stubs;
+	/* Parallel moves: for each place. */
+	uint32_t *readers, *source, *pending, *ready;
+};
+
+enum { FAULT_BOUNDS, FAULT_DIVISION, FAULT_LIMIT };
+static const int fault_errors[] = {VFM_ERROR_BOUNDS, VFM_ERROR_DIVISION_BY_ZERO, VFM_ERROR_LIMIT};
+
+/* ---- values in registers ---- */
+
+static bool is_const(const struct gen *g, uint32_t v)
+{
+	return g->ir->values[v].op == IR_CONST;
+}
+
+/* A register that holds v: its own, or scratch. */
+static uint8_t get(struct gen *g, uint32_t v, uint8_t scratch)
+{
+	const struct jit_place *p = &g->places.at[v];
+
+	if (is_const(g, v))
+		g->t->set(g->b, scratch, g->ir->values[v].imm);
+	else if (p->reg == JIT_NO_REG)
+		g->t->load_slot(g->b, scratch, p->slot);
+	else
+		return p->reg;
+	return scratch;
+}
+
+/* Where the result of v is to be computed; put() then stores it if need be. */
+static uint8_t result_reg(const struct gen *g, uint32_t v)
+{
+	uint8_t reg = g->places.at[v].reg;
+
+	return reg == JIT_NO_REG ? g->t->scratch[0] : reg;
+}
+
+static void put(struct gen *g, uint32_t v, uint8_t reg)
+{
+	const struct jit_place *p = &g->places.at[v];
+
+	if (p->reg != JIT_NO_REG && p->reg != reg)
+		g->t->move(g->b, p->reg, reg);
+	else if (p->reg == JIT_NO_REG && p->slot != JIT_NO_SLOT)
+		g->t->store_slot(g->b, p->slot, reg);
+}
+
+/* ---- parallel moves ---- */
+
+static uint32_t place_id(const struct jit_place *p)
+{
+	return p->reg != JIT_NO_REG ? p->reg : REGS + p->slot;
+}
+
+static void move_place(struct gen *g, uint32_t d, uint32_t s)
+{
+	uint8_t via = g->t->scratch[0];
+
+	if (d < REGS && s < REGS)
+		g->t->move(g->b, (uint8_t)d, (uint8_t)s);
+	else if (d < REGS)
+		g->t->load_slot(g->b, (uint8_t)d, s - REGS);
+	else if (s < REGS)
+		g->t->store_slot(g->b, d - REGS, (uint8_t)s);
+	else {
+		g->t->load_slot(g->b, via, s - REGS);
+		g->t->store_slot(g->b, d - REGS, via);
+	}
+}
+
+/* What is left when nothing is ready are cycles, each place with one reader. Goes once round the one through first. */
+static void move_cycle(struct gen *g, uint32_t first, uint8_t spare)
+{
+	uint32_t at = first;
+
+	move_place(g, spare, first);
+	for (;;) {
+		uint32_t from = g->source[at];
+
+		g->source[at] = IR_NONE;
+		g->readers[from]--;
+		if (from == first) {
+			move_place(g, at, spare);
+			return;
+		}
+		move_place(g, at, from);
+		at = from;
+	}
+}
+
+/* Does pending[0 .. n): each place d gets what is in source[d], all at once. No move names spare. Leaves readers and source clear. */
+static void move_all(struct gen *g, uint32_t n, uint8_t spare)
+{
+	uint32_t n_ready = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		g->readers[g->source[g->pending[i]]]++;
+	for (uint32_t i = 0; i < n; i++)
+		if (g->readers[g->pending[i]] == 0)
+			g->ready[n_ready++] = g->pending[i];
+	while (n_ready) {
+		uint32_t d = g->ready[--n_ready], s = g->source[d];
+
+		move_place(g, d, s);
+		g->source[d] = IR_NONE;
+		if (--g->readers[s] == 0 && g->source[s] != IR_NONE)
+			g->ready[n_ready++] = s;
+	}
+	for (uint32_t i = 0; i < n; i++)
+		if (g->source[g->pending[i]] != IR_NONE)
+			move_cycle(g, g->pending[i], spare);
+}
+
+static uint32_t add_move(struct gen *g, uint32_t d, uint32_t s, uint32_t n)
+{
+	if (d == s)
+		return n;
+	g->source[d] = s;
+	g->pending[n] = d;
+	return n + 1;
+}
+
+/* Arguments of an edge to the parameters of its target. */
+static void pass_args(struct gen *g, const struct ir_succ *s)
+{
+	const struct ir_block *to = &g->ir->blocks[s->block];
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < to->n_params; i++) {
+		uint32_t arg = g->ir->args[s->args + i];
+
+		if (g->needed[to->first + i] && !is_const(g, arg))
+			n = add_move(g, place_id(&g->places.at[to->first + i]), place_id(&g->places.at[arg]), n);
+	}
+	move_all(g, n, g->t->scratch[1]);
+	for (uint32_t i = 0; i < to->n_params; i++) {
+		uint32_t arg = g->ir->args[s->args + i], param = to->first + i;
+		uint8_t reg = result_reg(g, param);
+
+		if (!g->needed[param] || !is_const(g, arg))
+			continue;
+		g->t->set(g->b, reg, g->ir->values[arg].imm);
+		put(g, param, reg);
+	}
+}
+
+/* ---- calls ---- */
+
+/* Puts up to two values into argument registers. */
+static void pass_operands(struct gen *g, uint32_t a, uint8_t a_reg, uint32_t b, uint8_t b_reg)
+{
+	uint32_t n = 0;
+
+	if (a != IR_NONE && !is_const(g, a))
+		n = add_move(g, a_reg, place_id(&g->places.at[a]), n);
+	if (b != IR_NONE && !is_const(g, b))
+		n = add_move(g, b_reg, place_id(&g->places.at[b]), n);
+	move_all(g, n, g->t->scratch[0]);
+	if (a != IR_NONE && is_const(g, a))
+		g->t->set(g->b, a_reg, g->ir->values[a].imm);
+	if (b != IR_NONE && is_const(g, b))
+		g->t->set(g->b, b_reg, g->ir->values[b].imm);
+}
+
+static const void *table_function(uint8_t op)
+{
+	switch (op) {
+	case IR_FLOW_LOAD:
+		return (const void *)shard_load;
+	case IR_FLOW_STORE:
+		return (const void *)shard_store;
+	case IR_FLOW_ADD:
+		return (const void *)shard_add;
+	default:
+		return (const void *)shard_delete;
+	}
+}
+
+static void access_table(struct gen *g, const struct ir_value *v)
+{
+	const struct jit_target *t = g->t;
+
+	if (g->count_updates && (ir_ops[v->op].flags & IR_F_UPDATE))
+		t->count(g->b, g->calls, offsetof(struct jit_env, updates), 1, VFM_MAX_UPDATES, g->fault[FAULT_LIMIT]);
+	pass_operands(g, v->a, t->args[2], v->b, t->args[3]);
+	t->load_env(g->b, g->calls, t->args[0], offsetof(struct jit_env, shard));
+	t->set(g->b, t->args[1], (uint32_t)g->ir->program->table_index[v->table]);
+	t->call(g->b, table_function(v->op));
+}
+
+static void hash(struct gen *g, const struct ir_value *v)
+{
+	const struct jit_target *t = g->t;
+
+	if (v->op == IR_MIX) {
+		pass_operands(g, v->a, t->args[0], v->b, t->args[1]);
+		t->load_shard(g->b, g->calls, t->args[2], offsetof(struct shard, seed));
+		t->call(g->b, (const void *)vfm_mix);
+		return;
+	}
+	t->data(g->b, g->calls, t->args[0]);
+	t->length(g->b, g->calls, t->args[1]);
+	if (v->op == IR_HDR) {
+		t->set(g->b, t->args[2], v->imm);
+		t->call(g->b, (const void *)vfm_hdr);
+		return;
+	}
+	t->load_shard(g->b, g->calls, t->args[2], offsetof(struct shard, seed));
+	t->call(g->b, v->op == IR_HASH5 ? (const void *)vfm_hash5 : (const void *)vfm_hash5s);
+}
+
+/* ---- computations ---- */
+
+static enum jit_alu alu_of(uint8_t op)
+{
+	switch (op) {
+	case IR_ADD:
+		return ALU_ADD;
+	case IR_SUB:
+		return ALU_SUB;
+	case IR_MUL:
+		return ALU_MUL;
+	case IR_AND:
+		return ALU_AND;
+	case IR_OR:
+		return ALU_OR;
+	case IR_XOR:
+		return ALU_XOR;
+	case IR_SHL:
+		return ALU_SHL;
+	default:
+		return ALU_SHR;
+	}
+}
+
+static bool commutes(uint8_t op)
+{
+	return op == IR_ADD || op == IR_MUL || op == IR_AND || op == IR_OR || op == IR_XOR;
+}
+
+static void arithmetic(struct gen *g, uint32_t id, const struct ir_value *v)
+{
+	const struct jit_target *t = g->t;
+	uint8_t d = result_reg(g, id), a;
+
+	if (is_const(g, v->b)) {
+		t->alu_imm(g->b, alu_of(v->op), d, get(g, v->a, t->scratch[0]), g->ir->values[v->b].imm);
+	} else if (commutes(v->op) && is_const(g, v->a)) {
+		t->alu_imm(g->b, alu_of(v->op), d, get(g, v->b, t->scratch[0]), g->ir->values[v->a].imm);
+	} else {
+		a = get(g, v->a, t->scratch[0]);
+		t->alu(g->b, alu_of(v->op), d, a, get(g, v->b, t->scratch[1]));
+	}
+	put(g, id, d);
+}
+
+static void division(struct gen *g, uint32_t id, const struct ir_value *v)
+{
+	const struct jit_target *t = g->t;
+	uint8_t d = result_reg(g, id), a, b = get(g, v->b, t->scratch[1]);
+
+	if (g->ir->facts.operand[id].lo == 0)
+		t->branch_imm(g->b, VFM_OP_JEQ, b, 0, g->fault[FAULT_DIVISION]);
+	a = get(g, v->a, t->scratch[0]);
+	t->divide(g->b, v->op == IR_MOD, d, a, b);
+	put(g, id, d);
+}
+
+static void load(struct gen *g, uint32_t id, const struct ir_value *v)
+{
+	uint8_t bytes = ir_ops[v->op].bytes, d = result_reg(g, id);
+	uint32_t end = (uint32_t)v->imm + bytes;
+
+	if (g->checked && end > g->known)
+		g->t->branch_short(g->b, g->calls, end, g->fault[FAULT_BOUNDS]);
+	if (end > g->known)
+		g->known = end;
+	g->t->load(g->b, g->calls, d, bytes, (uint32_t)v->imm);
+	put(g, id, d);
+}
+
+static void load_indexed(struct gen *g, uint32_t id, const struct ir_value *v)
+{
+	const struct jit_target *t = g->t;
+	const struct ir_fact *offset = &g->ir->facts.operand[id];
+	uint8_t bytes = ir_ops[v->op].bytes, d = result_reg(g, id), index = get(g, v->a, t->scratch[0]);
+
+	if (fact_never(offset) || offset->hi > g->known || g->known - offset->hi < bytes) {
+		/* len - offset, without wrap, must be at least the size. */
+		t->length(g->b, g->calls, t->scratch[1]);
+		t->branch(g->b, VFM_OP_JLT, t->scratch[1], index, g->fault[FAULT_BOUNDS]);
+		t->alu(g->b, ALU_SUB, t->scratch[1], t->scratch[1], index);
+		t->branch_imm(g->b, VFM_OP_JLT, t->scratch[1], bytes, g->fault[FAULT_BOUNDS]);
+	}
+	t->load_indexed(g->b, g->calls, d, bytes, index);
+	put(g, id, d);
+}
+
+static void compute(struct gen *g, uint32_t id)
+{
+	const struct ir_value *v = &g->ir->values[id];
+	const struct jit_target *t = g->t;
+	uint8_t d = result_reg(g, id);
+
+	if (jit_is_call(v)) {
+		if (ir_ops[v->op].flags & (IR_F_READ | IR_F_UPDATE))
+			access_table(g, v);
+		else
+			hash(g, v);
+		if (ir_ops[v->op].flags & IR_F_RESULT)
+			put(g, id, t->result);
+		return;
+	}
+	switch (v->op) {
+	case IR_LD8:
+	case IR_LD16:
+	case IR_LD32:
+	case IR_LD64:
+		load(g, id, v);
+		return;
+	case IR_LDX8:
+	case IR_LDX16:
+	case IR_LDX32:
+	case IR_LDX64:
+		load_indexed(g, id, v);
+		return;
+	case IR_DIV:
+	case IR_MOD:
+		division(g, id, v);
+		return;
+	case IR_NOT:
+	case IR_NEG:
+		t->invert(g->b, v->op == IR_NEG, d, get(g, v->a, t->scratch[0]));
+		break;
+	case IR_PKTLEN:
+		t->length(g->b, g->calls, d);
+		break;
+	case IR_INPUT:
+		t->load_env(g->b, g->calls, d, offsetof(struct jit_env, input));
+		break;
+	case IR_NOW:
+		t->load_shard(g->b, g->calls, d, offsetof(struct shard, clock_us));
+		break;
+	default:
+		arithmetic(g, id, v);
+		return;
+	}
+	put(g, id, d);
+}
+
+/* ---- ends of blocks ---- */
+
+static void check_limit(struct gen *g)
+{
+	g->t->count(g->b, g->calls, offsetof(struct jit_env, insns), 0, g->insn_limit, g->fault[FAULT_LIMIT]);
+}
+
+static bool is_plain(const struct gen *g, const struct ir_succ *s)
+{
+	const struct ir_block *to = &g->ir->blocks[s->block];
+
+	if (s->backward_jump && g->count_insns)
+		return false;
+	for (uint32_t i = 0; i < to->n_params; i++)
+		if (g->needed[to->first + i])
+			return false;
+	return true;
+}
+
+static void follow(struct gen *g, const struct ir_succ *s)
+{
+	if (s->backward_jump && g->count_insns)
+		check_limit(g);
+	pass_args(g, s);
+	if (s->block != g->next)
+		g->t->jump(g->b, g->labels[s->block]);
+}
+
+/* Where the jump along an edge goes: the block, or a stub that does what the edge needs first. */
+static uint32_t edge_label(struct gen *g, uint32_t block, unsigned k)
+{
+	const struct ir_succ *s = &g->ir->blocks[block].succ[k];
+
+	if (is_plain(g, s))
+		return g->labels[s->block];
+	g->stubs[g->n_stubs] = (struct stub){jit_label(g->b), block, k};
+	return g->stubs[g->n_stubs++].label;
+}
+
+static void branch(struct gen *g, uint32_t block)
+{
+	const struct ir_block *b = &g->ir->blocks[block];
+	const struct jit_target *t = g->t;
+	/* Jump on the edge that does not lead to the next block. */
+	unsigned away = b->succ[0].block == g->next ? 1 : 0;
+	uint8_t cond = away ? ir_negated(b->cond) : b->cond;
+	uint32_t label = edge_label(g, block, away);
+
+	if (is_const(g, b->b)) {
+		t->branch_imm(g->b, cond, get(g, b->a, t->scratch[0]), g->ir->values[b->b].imm, label);
+	} else if (is_const(g, b->a)) {
+		t->branch_imm(g->b, ir_swapped(cond), get(g, b->b, t->scratch[0]), g->ir->values[b->a].imm, label);
+	} else {
+		uint8_t a = get(g, b->a, t->scratch[0]);
+
+		t->branch(g->b, cond, a, get(g, b->b, t->scratch[1]), label);
+	}
+	follow(g, &b->succ[1 - away]);
+}
+
+static void finish_block(struct gen *g, uint32_t block)
+{
+	const struct ir_block *b = &g->ir->blocks[block];
+	uint8_t takes = g->ir->facts.block[block] & (IR_TAKES_0 | IR_TAKES_1);
+
+	if (g->count_insns)
+		g->t->count(g->b, g->calls, offsetof(struct jit_env, insns), b->insns, 0, JIT_NO_LABEL);
+	if (b->term == IR_RET) {
+		uint8_t reg;
+
+		if (g->count_insns)
+			check_limit(g);
+		reg = get(g, b->a, g->t->scratch[0]);
+		if (reg != g->t->scratch[0])
+			g->t->move(g->b, g->t->scratch[0], reg);
+		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, VFM_SUCCESS);
+	} else if (takes == (IR_TAKES_0 | IR_TAKES_1)) {
+		branch(g, block);
+	} else if (takes) {
+		follow(g, &b->succ[takes == IR_TAKES_0 ? 0 : 1]);
+	} else {
+		g->t->jump(g->b, g->fault[FAULT_BOUNDS]); /* never: something before it always faults */
+	}
+}
+
+static void emit_block(struct gen *g, uint32_t block)
+{
+	const struct ir_block *b = &g->ir->blocks[block];
+
+	jit_place_label(g->b, g->labels[block]);
+	g->next = block + 1;
+	while (g->next < g->ir->n_blocks && !(g->ir->facts.block[g->next] & IR_REACHED))
+		g->next++;
+	g->known = g->checked ? g->ir->facts.len_lo[block] : g->ir->program->need_bytes;
+	for (uint32_t id = b->first + b->n_params; id < b->first + b->n_values; id++)
+		if (g->needed[id] && !is_const(g, id))
+			compute(g, id);
+	finish_block(g, block);
+}
+
+static void emit_body(struct gen *g, bool checked)
+{
+	g->checked = checked;
+	g->n_stubs = 0;
+	for (uint32_t i = 0; i < g->ir->n_blocks; i++)
+		g->labels[i] = jit_label(g->b);
+	for (uint32_t i = 0; i < g->ir->n_blocks && !g->b->failed; i++)
+		if (g->ir->facts.block[i] & IR_REACHED)
+			emit_block(g, i);
+	g->next = IR_NONE;
+	for (uint32_t i = 0; i < g->n_stubs && !g->b->failed; i++) {
+		jit_place_label(g->b, g->stubs[i].label);
+		follow(g, &g->ir->blocks[g->stubs[i].block].succ[g->stubs[i].succ]);
+	}
+}
+
+static void emit_program(struct gen *g)
+{
+	uint32_t need = g->ir->program->need_bytes, checked = jit_label(g->b);
+
+	for (unsigned f = 0; f < 3; f++)
+		g->fault[f] = jit_label(g->b);
+	g->t->prologue(g->b, g->calls, g->places.saved, g->places.n_slots);
+	if (need <= VFM_MAX_PACKET_BYTES) {
+		if (need)
+			g->t->branch_short(g->b, g->calls, need, checked);
+		emit_body(g, false);
+	}
+	if (need) {
+		jit_place_label(g->b, checked);
+		emit_body(g, true);
+	}
+	for (unsigned f = 0; f < 3; f++) {
+		jit_place_label(g->b, g->fault[f]);
+		g->t->set(g->b, g->t->scratch[0], 0);
+		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, fault_errors[f]);
+	}
+	if (!g->b->failed)
+		g->t->link(g->b);
+}
+
+static bool has_calls(const struct ir *ir, const uint8_t *needed)
+{
+	for (uint32_t v = 0; v < ir->n_values; v++)
+		if (needed[v] && jit_is_call(&ir->values[v]))
+			return true;
+	return false;
+}
+
+static int alloc_moves(struct gen *g)
+{
+	size_t places = REGS + g->places.n_slots;
+
+	g->labels = malloc(g->ir->n_blocks * sizeof(*g->labels));
+	g->stubs = malloc(g->ir->n_blocks * sizeof(*g->stubs));
+	g->readers = calloc(places, sizeof(*g->readers));
+	g->source = malloc(places * sizeof(*g->source));
+	g->pending = malloc(places * sizeof(*g->pending));
+	g->ready = malloc(places * sizeof(*g->ready));
+	if (!g->labels || !g->stubs || !g->readers || !g->source || !g->pending || !g->ready)
+		return -ENOMEM;
+	memset(g->source, 0xff, places * sizeof(*g->source));
+	return 0;
+}
+
+int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
+{
+	struct gen g = {.ir = ir, .needed = needed, .t = t, .b = b, .insn_limit = insn_limit};
+	int err;
+
+	g.calls = has_calls(ir, needed);
+	g.count_insns = ir->path.insns > insn_limit;
+	g.count_updates = ir->path.updates > VFM_MAX_UPDATES;
+	err = jit_alloc(ir, needed, g.calls ? &t->calling : &t->leaf, &g.places);
+	if (!err)
+		err = alloc_moves(&g);
+	if (!err)
+		emit_program(&g);
+	if (!err && b->failed)
+		err = -ENOMEM;
+	free(g.places.at);
+	free(g.labels);
+	free(g.stubs);
+	free(g.readers);
+	free(g.source);
+	free(g.pending);
+	free(g.ready);
+	return err;
+}

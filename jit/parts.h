@@ -1,0 +1,146 @@
+/* parts.h: between the files of the compiler. Not for others.
+ *
+ *     opt_fold.c  values with one possible outcome become constants       alloc.c   registers and spill slots, linear scan
+ *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
+ *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
+ *     exec.c      executable memory, perf map                             jit.c     the API
+ */
+#ifndef JIT_PARTS_H
+#define JIT_PARTS_H
+
+#include <stddef.h>
+
+#include "jit/jit.h"
+#include "vm/ir.h"
+
+/* What compiled code is given beside the packet. Offsets are in the code. */
+struct jit_env {
+	struct shard *shard;
+	uint64_t input;
+	uint64_t insns;   /* counted where the limit may be met */
+	uint64_t updates; /* counted where VFM_MAX_UPDATES may be passed */
+};
+
+/* In two registers: how both calling conventions return a pair. */
+struct jit_ret {
+	uint64_t value;
+	int64_t error;
+};
+typedef struct jit_ret (*jit_fn)(const uint8_t *data, uint64_t len, struct jit_env *env);
+
+/* ---- passes: they change the ir, which the compiler owns ---- */
+void jit_fold(struct ir *ir);
+int jit_cse(struct ir *ir);
+/* needed[v]: v is to be computed (or at least checked for its fault). 0 or -ENOMEM; heap. */
+int jit_dead(const struct ir *ir, uint8_t **needed);
+
+/* ---- where values are ---- */
+#define JIT_NO_REG  0xff
+#define JIT_NO_SLOT UINT32_MAX
+
+struct jit_place {
+	uint8_t reg;   /* JIT_NO_REG: in the slot */
+	uint32_t slot; /* 8 bytes each, below the frame */
+};
+
+/* A target's registers as allocation sees them. */
+struct jit_regs {
+	const uint8_t *caller; /* lost by calls */
+	const uint8_t *callee; /* kept by calls, to be saved */
+	uint8_t n_caller, n_callee;
+};
+
+struct jit_places {
+	struct jit_place *at; /* [n_values] */
+	uint32_t n_slots;
+	uint32_t saved; /* bit r: callee-saved register r is used */
+};
+
+/* 0 or -ENOMEM. Constants get no place. */
+int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, struct jit_places *out);
+bool jit_is_call(const struct ir_value *v);
+
+/* ---- machine code under construction; errors are sticky ---- */
+#define JIT_NO_LABEL UINT32_MAX
+
+struct jit_fixup {
+	uint32_t at; /* where the target writes the distance */
+	uint32_t label;
+};
+
+struct jit_buf {
+	uint8_t *code;
+	uint32_t n, room;
+	uint32_t *labels; /* [label] offset */
+	uint32_t n_labels, room_labels;
+	struct jit_fixup *fixups;
+	uint32_t n_fixups, room_fixups;
+	bool failed;
+};
+
+void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n);
+uint32_t jit_label(struct jit_buf *b);
+void jit_place_label(struct jit_buf *b, uint32_t label);
+void jit_fixup(struct jit_buf *b, uint32_t at, uint32_t label);
+void jit_buf_fini(struct jit_buf *b);
+
+/* ---- targets ---- */
+enum jit_alu { ALU_ADD, ALU_SUB, ALU_AND, ALU_OR, ALU_XOR, ALU_MUL, ALU_SHL, ALU_SHR };
+
+/* Small records: everything that gen.c asks of a machine. Registers are numbers of the target; scratch registers are never given to
+ * values. All arithmetic has 64 bits; immediates are any 64 bits. d may equal a or b. */
+struct jit_target {
+	const char *name;
+	struct jit_regs leaf, calling; /* for code without and with calls */
+	uint8_t scratch[2];
+	uint8_t args[4];
+	uint8_t result;
+	void (*prologue)(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
+	/* Returns value (in scratch[0]) and an error number. */
+	void (*epilogue)(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error);
+	void (*move)(struct jit_buf *b, uint8_t d, uint8_t s);
+	void (*set)(struct jit_buf *b, uint8_t d, uint64_t imm);
+	void (*load_slot)(struct jit_buf *b, uint8_t d, uint32_t slot);
+	void (*store_slot)(struct jit_buf *b, uint32_t slot, uint8_t s);
+	void (*alu)(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint8_t s);
+	void (*alu_imm)(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint64_t imm);
+	void (*divide)(struct jit_buf *b, bool remainder, uint8_t d, uint8_t a, uint8_t s);
+	void (*invert)(struct jit_buf *b, bool negate, uint8_t d, uint8_t a);
+	/* Big-endian load of 1, 2, 4 or 8 bytes at data + offset, or data + index. */
+	void (*load)(struct jit_buf *b, bool calls, uint8_t d, unsigned bytes, uint32_t offset);
+	void (*load_indexed)(struct jit_buf *b, bool calls, uint8_t d, unsigned bytes, uint8_t index);
+	/* Fields of struct jit_env, or of its shard. */
+	void (*load_env)(struct jit_buf *b, bool calls, uint8_t d, uint32_t offset);
+	void (*load_shard)(struct jit_buf *b, bool calls, uint8_t d, uint32_t offset);
+	/* env->field += imm, then compare with limit: jump if above (label JIT_NO_LABEL: no compare). */
+	void (*count)(struct jit_buf *b, bool calls, uint32_t offset, uint32_t imm, uint32_t limit, uint32_t label);
+	void (*length)(struct jit_buf *b, bool calls, uint8_t d);
+	void (*data)(struct jit_buf *b, bool calls, uint8_t d);
+	/* Jump to label if (a cond s), cond being VFM_OP_JEQ and so on. */
+	void (*branch)(struct jit_buf *b, uint8_t cond, uint8_t a, uint8_t s, uint32_t label);
+	void (*branch_imm)(struct jit_buf *b, uint8_t cond, uint8_t a, uint64_t imm, uint32_t label);
+	/* Jump to label if the packet is shorter than bytes. */
+	void (*branch_short)(struct jit_buf *b, bool calls, uint32_t bytes, uint32_t label);
+	void (*jump)(struct jit_buf *b, uint32_t label);
+	void (*call)(struct jit_buf *b, const void *function);
+	/* Writes the distances. */
+	void (*link)(struct jit_buf *b);
+};
+
+extern const struct jit_target jit_x86;
+
+/* The whole program: guard, unchecked body, checked body. */
+int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
+
+/* ---- executable memory: written, then made executable, never both ---- */
+struct jit_exec {
+	uint8_t *code;
+	size_t bytes, mapped;
+};
+/* -errno: no executable memory. */
+int jit_exec_new(const uint8_t *code, size_t bytes, struct jit_exec *out);
+void jit_exec_free(struct jit_exec *e);
+/* Appends a line to /tmp/perf-PID.map if VFM_PERF_MAP is set; failures are silent. */
+void jit_perf_map(const struct jit_exec *e, const char *name);
+
+#endif

@@ -1,0 +1,216 @@
+/* The compiler against the plain machine: generated programs and packets, every tier of this CPU, verdicts, errors and tables.
+ *   TEST_SEED=N   the one case with that seed        TEST_ALL=1   many more cases
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "jit/jit.h"
+#include "test/lib/gen_program.h"
+#include "vm/step.h"
+#include "vm/vfm.h"
+
+#define SHORT_PROGRAMS 1000
+#define ALL_PROGRAMS   100000
+#define PACKETS        16
+#define MAX_BURST      67
+
+static uint64_t running_seed;
+
+#define FAIL(...) \
+	do { \
+		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit\n", (unsigned long long)running_seed); \
+		fail_msg(__VA_ARGS__); \
+	} while (0)
+
+/* A page and then none, so that a packet can end, or begin, where nothing may be read. */
+struct edge {
+	uint8_t *page; /* one readable page between two that are not */
+	size_t bytes;
+};
+
+static struct edge edge;
+
+static void open_edge(void)
+{
+	uint8_t *at;
+
+	edge.bytes = (VFM_MAX_PACKET_BYTES / (size_t)sysconf(_SC_PAGESIZE) + 1) * (size_t)sysconf(_SC_PAGESIZE);
+	at = mmap(NULL, 3 * edge.bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_true(at != MAP_FAILED);
+	edge.page = at + edge.bytes;
+	assert_int_equal(mprotect(edge.page, edge.bytes, PROT_READ | PROT_WRITE), 0);
+}
+
+static void put_at_edge(struct vfm_packet *p, bool at_end)
+{
+	uint8_t *to = at_end ? edge.page + edge.bytes - p->len : edge.page;
+
+	memcpy(to, p->data, p->len);
+	p->data = to;
+}
+
+struct subject {
+	struct program *program;
+	struct shard *a, *b; /* of the machine, of the compiled code */
+	struct jit *jit;
+	uint32_t insn_limit;
+};
+
+static void open_subject(struct subject *s, uint64_t seed, enum jit_tier tier)
+{
+	static struct gen_program gen;
+	struct gen_options o;
+	struct vfm_reject reject;
+	struct program_state_options state = {.default_capacity = 6, .idle_s = -1, .seed = seed};
+
+	if (seed % 4 == 3)
+		gen_options_stateless(&o);
+	else
+		gen_options_all(&o);
+	o.min_statements = 2;
+	o.max_statements = seed % 16 == 0 ? 120 : 24;
+	gen_program(&gen, &o, seed);
+	s->insn_limit = seed % 3 == 0 ? 40 : seed % 3 == 1 ? 1000 : VFM_DEFAULT_INSN_LIMIT;
+	s->program = program_new(gen.code, gen.len, 0, &reject);
+	assert_non_null(s->program);
+	s->a = program_shard_new(s->program, &state);
+	s->b = program_shard_new(s->program, &state);
+	assert_true(s->a && s->b);
+	assert_int_equal(jit_new(s->program, tier, s->insn_limit, &s->jit), 0);
+	if (jit_tier(s->jit) == JIT_INTERP)
+		FAIL("not compiled");
+}
+
+static void close_subject(struct subject *s)
+{
+	jit_free(s->jit);
+	shard_free(s->a);
+	shard_free(s->b);
+	program_free(s->program);
+}
+
+static void expect_same(const struct machine *m, const struct vfm_result *got, unsigned i, enum jit_tier tier)
+{
+	if (m->result.error != got->error || m->result.value != got->value)
+		FAIL("%s, packet %u of %u bytes: machine %d %llu, compiled %d %llu", jit_tier_name(tier), i, m->packet.len,
+		     m->result.error, (unsigned long long)m->result.value, got->error, (unsigned long long)got->value);
+}
+
+static void check_single(uint64_t seed, enum jit_tier tier)
+{
+	static struct machine m;
+	struct gen_traffic traffic;
+	struct vfm_packet packet;
+	struct vfm_result got;
+	struct subject s;
+
+	open_subject(&s, seed, tier);
+	assert_int_equal(gen_traffic_init(&traffic, seed, s.program->code, s.program->len), 0);
+	for (unsigned i = 0; i < PACKETS; i++) {
+		gen_traffic_next(&traffic, &packet);
+		put_at_edge(&packet, i % 2);
+		machine_init(&m, s.program->code, s.program->len, s.program->table_index, s.a, &packet, s.insn_limit);
+		machine_run(&m);
+		jit_run(s.jit, s.b, &packet, &got);
+		expect_same(&m, &got, i, tier);
+	}
+	if (shard_digest(s.a) != shard_digest(s.b))
+		FAIL("%s: the tables differ at the end", jit_tier_name(tier));
+	gen_traffic_fini(&traffic);
+	close_subject(&s);
+}
+
+/* A burst of 1 to 67 packets, each a copy that ends at its own block's end, alternately on two shards. */
+static void check_burst(uint64_t seed, enum jit_tier tier)
+{
+	static struct machine m;
+	struct vfm_packet packets[MAX_BURST];
+	struct vfm_result results[MAX_BURST];
+	struct shard *shards[MAX_BURST], *twin[2], *mine[2];
+	struct program_state_options state = {.default_capacity = 6, .idle_s = -1, .seed = seed};
+	uint32_t n = 1 + (uint32_t)(seed % MAX_BURST);
+	struct gen_traffic traffic;
+	struct subject s;
+
+	open_subject(&s, seed, tier);
+	assert_int_equal(gen_traffic_init(&traffic, seed, s.program->code, s.program->len), 0);
+	twin[0] = s.a;
+	mine[0] = s.b;
+	twin[1] = program_shard_new(s.program, &state);
+	mine[1] = program_shard_new(s.program, &state);
+	assert_true(twin[1] && mine[1]);
+	for (uint32_t i = 0; i < n; i++) {
+		uint8_t *copy;
+
+		gen_traffic_next(&traffic, &packets[i]);
+		copy = malloc(packets[i].len + !packets[i].len);
+		assert_non_null(copy);
+		memcpy(copy, packets[i].data, packets[i].len);
+		packets[i].data = copy;
+		shards[i] = mine[i % 3 == 1];
+	}
+	jit_burst(s.jit, n, packets, shards, results);
+	for (uint32_t i = 0; i < n; i++) {
+		machine_init(&m, s.program->code, s.program->len, s.program->table_index, twin[i % 3 == 1], &packets[i],
+			     s.insn_limit);
+		machine_run(&m);
+		expect_same(&m, &results[i], i, tier);
+		free((void *)(uintptr_t)packets[i].data);
+	}
+	if (shard_digest(twin[0]) != shard_digest(mine[0]) || shard_digest(twin[1]) != shard_digest(mine[1]))
+		FAIL("%s: the tables differ at the end", jit_tier_name(tier));
+	if (jit_counts(s.jit).fallback)
+		FAIL("%s: fallbacks", jit_tier_name(tier));
+	shard_free(twin[1]);
+	shard_free(mine[1]);
+	gen_traffic_fini(&traffic);
+	close_subject(&s);
+}
+
+static void for_programs(void (*check)(uint64_t seed, enum jit_tier tier))
+{
+	const char *one = getenv("TEST_SEED");
+	uint64_t n = one ? 1 : getenv("TEST_ALL") ? ALL_PROGRAMS : SHORT_PROGRAMS;
+
+	if (jit_best_tier() == JIT_INTERP) {
+		print_message("SKIP no compiler for this CPU\n");
+		skip();
+	}
+	for (uint64_t i = 0; i < n; i++) {
+		running_seed = one ? strtoull(one, NULL, 0) : i + 1;
+		for (int tier = JIT_SCALAR; tier <= (int)jit_best_tier(); tier++)
+			check(running_seed, (enum jit_tier)tier);
+	}
+}
+
+static void one_packet_after_another_equals_the_machine(void **state)
+{
+	(void)state;
+	for_programs(check_single);
+}
+
+static void bursts_equal_the_machine(void **state)
+{
+	(void)state;
+	for_programs(check_burst);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_packet_after_another_equals_the_machine),
+		cmocka_unit_test(bursts_equal_the_machine),
+	};
+
+	open_edge();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
