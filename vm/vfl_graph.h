@@ -107,6 +107,8 @@ void vfl_thread(struct vfl_graph *g);
 void vfl_count_uses(struct vfl_graph *g);
 /* The operation must be executed even if its value is not used. */
 bool vfl_must_execute(const struct vfl_value *v);
+/* A division by a constant that is not 0, which cannot fault after all. */
+bool vfl_divides_safely(const struct vfl_graph *g, const struct vfl_value *v);
 
 /* vfl_emit.c: stack code, on the heap. */
 void vfl_emit(struct vfl *c, struct vfl_graph *g, uint8_t **code, uint32_t *len);

@@ -10,7 +10,7 @@ bool vfl_must_execute(const struct vfl_value *v)
 	return v->kind == VFL_OPERATION && (vfm_ops[v->op].flags & (VFM_F_BOUNDS | VFM_F_DIVIDE | VFM_F_UPDATE));
 }
 
-static bool divides_safely(const struct vfl_graph *g, const struct vfl_value *v)
+bool vfl_divides_safely(const struct vfl_graph *g, const struct vfl_value *v)
 {
 	const struct vfl_value *b = &g->values[v->b];
 
@@ -73,7 +73,7 @@ void vfl_count_uses(struct vfl_graph *g)
 		for (uint32_t k = b->end; k-- > b->first;) {
 			const struct vfl_value *v = &g->values[k];
 
-			if (v->kind != VFL_OPERATION || (!v->uses && (!vfl_must_execute(v) || divides_safely(g, v))))
+			if (v->kind != VFL_OPERATION || (!v->uses && (!vfl_must_execute(v) || vfl_divides_safely(g, v))))
 				continue;
 			if (v->a)
 				use(g, v->a);

@@ -2,7 +2,7 @@
  *
  * One file per pass: vfl_lex.c (text to tokens), vfl_parse.c (tokens to lists), vfl_check.c with vfl_field.c and vfl_flow.c (lists to
  * typed expressions: names, arity, ranges, tables), vfl_fold.c (constants and identities), vfl_lower.c (expressions to a graph of
- * blocks, each field loaded once), vfl_thread.c (jumps whose outcome is known), vfl_emit.c (blocks to stack code).
+ * blocks, each field loaded once), vfl_thread.c (jumps whose outcome is known), vfl_order.c and vfl_emit.c (blocks to stack code).
  */
 #ifndef VM_VFLISP_H
 #define VM_VFLISP_H

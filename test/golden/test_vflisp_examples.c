@@ -317,7 +317,9 @@ static void haproxy_rejects_the_21st_connection_in_ten_seconds(void **state)
 		assert_int_equal(tcp(&b, OUTSIDE, INSIDE, i, i % 2 ? 80 : 443, TCP_SYN), 1);
 	assert_int_equal(tcp(&b, OUTSIDE, INSIDE, 21, 80, TCP_SYN), 0);
 	assert_int_equal(tcp(&b, OUTSIDE, INSIDE, 21, 22, TCP_SYN), 1);
-	b.time_us += 10ull * SECOND;
+	b.time_us += 9ull * SECOND; /* the window is remembered to its end */
+	assert_int_equal(tcp(&b, OUTSIDE, INSIDE, 22, 80, TCP_SYN), 0);
+	b.time_us += 1ull * SECOND;
 	assert_int_equal(tcp(&b, OUTSIDE, INSIDE, 22, 80, TCP_SYN), 1);
 	teardown(&b);
 }

@@ -1,4 +1,4 @@
-/* test_vflisp_eval.c: compiled VFLisp against a naive evaluator of the tests' own (test/lib/vfl_tree.c): result, error, and what lies in the
+/* test_vflisp_eval.c: compiled VFLisp against a naive evaluator of the tests' own (test/lib/vfl_tree_eval.c): result, error, and what lies in the
  * tables afterwards, over random programs and packets. */
 #include <setjmp.h>
 #include <stdarg.h>

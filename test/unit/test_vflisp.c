@@ -414,12 +414,16 @@ static void faults_come_in_the_order_of_the_source(void **state)
 		{"(+ (/ 1 (- ethertype 0x0800)) src-ip)", VFM_ERROR_DIVISION_BY_ZERO, 0},
 		{"(+ src-ip (/ 1 (- ethertype 0x0800)))", VFM_ERROR_BOUNDS, 0},
 		{"(let ((y (/ 1 (- ethertype 0x0800)))) (+ src-ip y))", VFM_ERROR_DIVISION_BY_ZERO, 0},
+		{"(let ((x src-ip) (y (/ 1 (- ethertype 0x0800)))) (+ (* y y) x))", VFM_ERROR_BOUNDS, 0},
+		{"(let ((y (/ 1 (- ethertype 0x0800))) (x src-ip)) (+ (* x x) y))", VFM_ERROR_DIVISION_BY_ZERO, 0},
 		{"(let ((x src-ip)) (if (= ethertype 1) x 0))", VFM_ERROR_BOUNDS, 0},
 		{"(or (= ethertype 0x0800) (/ 1 0))", 0, 1},
 		{"(/ 1 0)", VFM_ERROR_DIVISION_BY_ZERO, 0},
 		{"(let ((n (count-by 1)) (m (count-by 2))) (+ (* 10 (count-by 1)) m))", 0, 21},
 		{"(let ((n (count-by 1))) (+ (* 100 (count-by 1)) n))", 0, 201},
 		{"(+ (flow-set 1 5) (* 10 (flow-get 1)))", 0, 55},
+		{"(let ((before (flow-get 1))) (do (if (= ethertype 0x0800) (flow-set 1 5) 0) (+ before (* 10 (flow-get 1)))))", 0,
+		 50},
 		{"(let ((before (flow-get 1))) (do (flow-set 1 5) (+ before (* 10 (flow-get 1)))))", 0, 50},
 	};
 	uint8_t packet[PACKET_BYTES];
