@@ -4,6 +4,40 @@
 
 #include "analysis/analyze.h"
 
+/* Every field with a name that some object's path proved. */
+static void collect_names(const struct analysis *a, struct dims *names)
+{
+	names->n = 0;
+	for (uint32_t i = 0; i < a->objects.n; i++)
+		for (uint32_t k = 0; k < a->stages.objects[i].dims.n; k++) {
+			const struct dim *d = &a->stages.objects[i].dims.items[k];
+
+			if (d->offset != DIM_NO_OFFSET && strncmp(d->name, "byte", 4) && names->n < DIMS_MAX)
+				names->items[names->n++] = *d;
+		}
+}
+
+static int find_by(struct analysis *a)
+{
+	const struct cert *c = a->split.cert;
+	struct vfm_reject reject;
+	struct program *steer;
+	struct dims names;
+	int err = -ENOMEM;
+	struct ir *ir;
+
+	if (!c || c->n_rows == 0)
+		return 0;
+	steer = program_new(c->steer, c->steer_bytes, 0, &reject);
+	ir = steer ? ir_new(steer, NULL) : NULL;
+	collect_names(a, &names);
+	if (ir)
+		err = dims_of_result(ir, &names, &a->by);
+	ir_free(ir);
+	program_free(steer);
+	return err;
+}
+
 int analysis_run(const struct program *program, struct analysis *a)
 {
 	int err;
@@ -16,13 +50,18 @@ int analysis_run(const struct program *program, struct analysis *a)
 		return -ENOMEM;
 	err = objects_find(a->ir, &a->objects);
 	if (!err)
+		err = stages_find(a->ir, &a->objects, &a->stages);
+	if (!err)
 		err = split_search(a->ir, &a->objects, &a->split);
+	if (!err)
+		err = find_by(a);
 	return err;
 }
 
 void analysis_fini(struct analysis *a)
 {
 	split_fini(&a->split);
+	stages_fini(&a->stages);
 	objects_fini(&a->objects);
 	ir_free(a->ir);
 	memset(a, 0, sizeof(*a));

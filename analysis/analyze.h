@@ -2,14 +2,16 @@
 #ifndef ANALYSIS_ANALYZE_H
 #define ANALYSIS_ANALYZE_H
 
-#include "analysis/analysis.h"
+#include "analysis/stages.h"
 
 struct analysis {
 	const struct program *program; /* not owned */
 	uint8_t sha256[32];            /* of its bytes */
 	struct ir *ir;
 	struct objects objects;
+	struct stages stages;
 	struct split split;
+	struct dims by; /* what the steering program looks at; empty where no split was proved or none is needed */
 };
 
 /* Runs every stage. The program must outlive *a; free with analysis_fini(), also after a failure. 0 or -ENOMEM. */

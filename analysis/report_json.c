@@ -2,7 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#include "analysis/analyze.h"
+#include "analysis/report.h"
 
 static void print_hex(const uint8_t *bytes, uint32_t n, FILE *out)
 {
@@ -12,6 +12,17 @@ static void print_hex(const uint8_t *bytes, uint32_t n, FILE *out)
 	fputc('"', out);
 }
 
+/* 64-bit numbers are written as hex strings: JSON readers lose bits above 2^53. */
+static void print_u64(const char *key, uint64_t v, FILE *out)
+{
+	fprintf(out, "\"%s\":\"0x%016" PRIx64 "\"", key, v);
+}
+
+static const char *boolean(bool b)
+{
+	return b ? "true" : "false";
+}
+
 static void print_program(const struct analysis *a, FILE *out)
 {
 	fprintf(out, "\"program\":{\"bytes\":%u,\"sha256\":", a->program->len);
@@ -19,15 +30,35 @@ static void print_program(const struct analysis *a, FILE *out)
 	fputc('}', out);
 }
 
+static void print_dims(const struct dims *dims, FILE *out)
+{
+	fputc('[', out);
+	for (uint32_t i = 0; i < dims->n; i++) {
+		const struct dim *d = &dims->items[i];
+
+		fprintf(out, "%s{\"name\":\"%s\",", i ? "," : "", d->name);
+		if (d->offset == DIM_NO_OFFSET) {
+			fputs("\"offset\":null,\"bytes\":null,\"mask\":null}", out);
+			continue;
+		}
+		fprintf(out, "\"offset\":%u,\"bytes\":%u,", d->offset, d->bytes);
+		print_u64("mask", d->mask, out);
+		fprintf(out, ",\"optionless\":%s}", boolean(d->optionless));
+	}
+	fputc(']', out);
+}
+
 static void print_guards(const struct cert *c, FILE *out)
 {
-	fputs(",\"guard\":[", out);
+	fputc('[', out);
 	for (uint32_t i = 0; c && i < c->n_guards; i++) {
 		const struct cert_guard *g = &c->guards[i];
 
-		fprintf(out,
-			"%s{\"offset\":%u,\"bytes\":%u,\"equal\":%s,\"mask\":\"0x%016" PRIx64 "\",\"value\":\"0x%016" PRIx64 "\"}",
-			i ? "," : "", g->offset, g->bytes, g->equal ? "true" : "false", g->mask, g->value);
+		fprintf(out, "%s{\"offset\":%u,\"bytes\":%u,\"equal\":%s,", i ? "," : "", g->offset, g->bytes, boolean(g->equal));
+		print_u64("mask", g->mask, out);
+		fputc(',', out);
+		print_u64("value", g->value, out);
+		fputc('}', out);
 	}
 	fputc(']', out);
 }
@@ -36,12 +67,72 @@ static void print_split(const struct analysis *a, FILE *out)
 {
 	const struct cert *c = a->split.cert;
 
-	fprintf(out, ",\"split\":{\"verdict\":\"%s\",\"steer\":", split_name(a->split.verdict));
+	fprintf(out, ",\"split\":{\"verdict\":\"%s\",\"by\":", split_name(a->split.verdict));
+	print_dims(&a->by, out);
+	fputs(",\"steer\":", out);
 	if (c)
 		print_hex(c->steer, c->steer_bytes, out);
 	else
 		fputs("null", out);
+	fputs(",\"guard\":", out);
 	print_guards(c, out);
+	fputs(",\"witness\":[]}", out);
+}
+
+static void print_coupled(const struct analysis *a, uint32_t object, FILE *out)
+{
+	const char *comma = "";
+
+	fputs(",\"coupled\":[", out);
+	for (uint32_t i = 0; i < a->objects.n; i++) {
+		if (i == object || a->objects.items[i].table != a->objects.items[object].table)
+			continue;
+		fprintf(out, "%s%u", comma, i);
+		comma = ",";
+	}
+	fputs("]}", out);
+}
+
+static void print_object(const struct analysis *a, uint32_t i, FILE *out)
+{
+	const struct object *o = &a->objects.items[i];
+	const struct object_stages *s = &a->stages.objects[i];
+
+	fprintf(out, "%s{\"id\":%u,\"table\":%u,\"sites\":[", i ? "," : "", i, o->table);
+	for (uint32_t j = 0; j < o->n_sites; j++)
+		fprintf(out, "%s%u", j ? "," : "", a->ir->values[o->sites[j]].pc);
+	fprintf(out, "],\"access\":\"%s\",\"kind\":\"%s\",\"scope\":\"%s\",\"dims\":", report_access(s), report_kind(o),
+		scope_name(s->scope));
+	print_dims(&s->dims, out);
+	fprintf(out, ",\"symmetric\":%s,\"output\":\"%s\",\"merge\":", boolean(s->symmetric), output_name(s->output));
+	if (o->kind == OBJECT_PARTIAL)
+		fprintf(out, "\"%s\"", cert_class_name(o->merge_class));
+	else
+		fputs("null", out);
+	print_coupled(a, i, out);
+}
+
+static void print_bound(const char *key, uint64_t n, FILE *out)
+{
+	if (n == IR_UNBOUNDED)
+		fprintf(out, "\"%s\":null", key);
+	else
+		fprintf(out, "\"%s\":%" PRIu64, key, n);
+}
+
+static void print_numbers(const struct analysis *a, FILE *out)
+{
+	const struct stage_counts *n = &a->stages.counts;
+
+	fprintf(out,
+		",\"stages\":{\"values\":%u,\"persistent\":%u,\"flow\":%u,\"updateable\":%u,\"impacting\":%u,\"tracked\":%u},"
+		"\"readable\":{\"prefix\":%u},\"worst\":{",
+		n->values, n->persistent, n->flow, n->updateable, n->impacting, n->tracked, a->stages.readable_bytes);
+	print_bound("instructions", a->ir->path.insns, out);
+	fputc(',', out);
+	print_bound("accesses", a->ir->path.accesses, out);
+	fputc(',', out);
+	print_bound("updates", a->ir->path.updates, out);
 	fputc('}', out);
 }
 
@@ -50,5 +141,10 @@ void report_json(const struct analysis *a, FILE *out)
 	fputc('{', out);
 	print_program(a, out);
 	print_split(a, out);
+	fputs(",\"objects\":[", out);
+	for (uint32_t i = 0; i < a->objects.n; i++)
+		print_object(a, i, out);
+	fputc(']', out);
+	print_numbers(a, out);
 	fputs("}\n", out);
 }
