@@ -11,7 +11,7 @@
  * is answered with what is known here, so that its sender passes the newer configuration on. */
 static bool takes(struct member *m, uint64_t epoch, uint64_t number, uint64_t from, uint64_t now_us)
 {
-	if (!SAFEGUARD(FENCE) && epoch < m->config.epoch && !m->owner.active)
+	if (!SAFEGUARD(FENCE) && epoch < m->config.epoch)
 		return true;
 	if (epoch != m->config.epoch) {
 		m->counters.fenced += epoch < m->config.epoch;

@@ -233,7 +233,12 @@ static void configure(struct steerer *s, const struct wire_config *w, uint64_t n
 	if (c.epoch <= h->config.epoch)
 		return;
 	uint64_t history = h->config.history;
+	bool same = h->state == STEER_OPEN && c.owner == h->config.owner && c.history == history && !s->options.early;
+	if (h->state == STEER_OPEN && c.owner != h->config.owner)
+		h->frozen_since_us = now_us;
 	h->config = c;
+	if (same)
+		return; /* the owner goes on: it knows this stream, and WORK names no epoch */
 	h->state = STEER_RESUMING;
 	if (history && c.history != history)
 		enter_history(s, (uint32_t)c.shard);
@@ -292,6 +297,14 @@ static void take_verdicts(struct steerer *s, const struct wire_verdicts *v, uint
 	settle(s, h, v->first, v->value, v->error, v->committed, now_us);
 }
 
+static void note_freeze(struct steerer *s, struct steer_shard *h, uint32_t shard, uint64_t now_us)
+{
+	if (!h->frozen_since_us)
+		return;
+	s->freezes[s->n_freezes++ % STEERER_FREEZES] = (struct steerer_freeze){now_us, now_us - h->frozen_since_us, shard};
+	h->frozen_since_us = 0;
+}
+
 static void take_position(struct steerer *s, const struct wire_position *p, uint64_t now_us)
 {
 	struct steer_shard *h = addressed(s, p->shard, p->history, p->stream, p->session);
@@ -302,6 +315,7 @@ static void take_position(struct steerer *s, const struct wire_position *p, uint
 		s->counters.resent += h->sent - p->applied;
 	h->sent = p->applied;
 	h->state = STEER_OPEN;
+	note_freeze(s, h, (uint32_t)p->shard, now_us);
 	h->progress_us = now_us;
 	send_unsent(s, (uint32_t)p->shard);
 }

@@ -42,13 +42,22 @@ enum steer_state { STEER_UNKNOWN, STEER_RESUMING, STEER_OPEN };
 struct steer_shard {
 	struct config config;
 	enum steer_state state;
-	uint64_t last;        /* number of the last packet */
-	uint64_t sent;        /* sent up to here since the last POSITION */
-	uint64_t released;    /* highest number released */
-	uint64_t acked;       /* durable up to here */
-	uint32_t head, tail;  /* slots of packets not committed; UINT32_MAX: none */
-	uint64_t progress_us; /* last time something moved, or RESUME was sent */
+	uint64_t last;            /* number of the last packet */
+	uint64_t sent;            /* sent up to here since the last POSITION */
+	uint64_t released;        /* highest number released */
+	uint64_t acked;           /* durable up to here */
+	uint32_t head, tail;      /* slots of packets not committed; UINT32_MAX: none */
+	uint64_t frozen_since_us; /* 0: not waiting for another owner */
+	uint64_t progress_us;     /* last time something moved, or RESUME was sent */
 };
+
+/* A shard that had to wait for another owner: from learning of it until that one had answered. */
+struct steerer_freeze {
+	uint64_t at_us; /* when it ended */
+	uint64_t frozen_us;
+	uint32_t shard;
+};
+#define STEERER_FREEZES 1024
 
 struct steerer_counters {
 	uint64_t packets, released, resent, resumes, refused_old, lost_released;
@@ -63,6 +72,8 @@ struct steerer {
 	uint64_t release;           /* ... of the next one to release */
 	uint64_t end;               /* ... of the next packet to come */
 	uint64_t flushed;           /* ... of the next one that steerer_flush() looks at */
+	uint64_t n_freezes;
+	struct steerer_freeze freezes[STEERER_FREEZES]; /* ring */
 	struct steerer_counters counters;
 	/* scratch for WORK */
 	uint64_t *time_us;

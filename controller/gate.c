@@ -1,0 +1,211 @@
+#include "controller/gate.h"
+
+#include "state/wire.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zmq.h>
+
+struct gate_peer {
+	uint64_t id;
+	void *socket, *monitor;
+	char endpoint[257];
+};
+
+struct gate {
+	void *context, *router;
+	struct gate_calls calls;
+	int n_peers;
+	struct gate_peer peers[GATE_MAX_PEERS];
+	uint64_t n_monitors;
+};
+
+static void set_int(void *socket, int option, int value)
+{
+	(void)zmq_setsockopt(socket, option, &value, sizeof value);
+}
+
+static void set_common(void *socket)
+{
+	int64_t most = WIRE_MAX_FRAME_BYTES;
+	set_int(socket, ZMQ_LINGER, 0);
+	set_int(socket, ZMQ_SNDHWM, GATE_QUEUE_FRAMES);
+	set_int(socket, ZMQ_RCVHWM, GATE_QUEUE_FRAMES);
+	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
+}
+
+int gate_open(struct gate **out, const char *endpoint, const struct gate_calls *calls)
+{
+	struct gate *l = calloc(1, sizeof *l);
+	if (!l)
+		return -ENOMEM;
+	l->calls = *calls;
+	l->context = zmq_ctx_new();
+	l->router = l->context ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
+	if (l->router) {
+		set_common(l->router);
+		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
+	}
+	if (!l->router || zmq_bind(l->router, endpoint)) {
+		int err = -errno;
+		gate_close(l);
+		return err;
+	}
+	*out = l;
+	return 0;
+}
+
+static void close_peer(struct gate_peer *p)
+{
+	if (p->socket) {
+		(void)zmq_socket_monitor(p->socket, NULL, 0);
+		zmq_close(p->socket);
+	}
+	if (p->monitor)
+		zmq_close(p->monitor);
+}
+
+void gate_close(struct gate *l)
+{
+	if (!l)
+		return;
+	for (int i = 0; i < l->n_peers; i++)
+		close_peer(&l->peers[i]);
+	if (l->router)
+		zmq_close(l->router);
+	if (l->context)
+		zmq_ctx_term(l->context);
+	free(l);
+}
+
+static struct gate_peer *find(struct gate *l, uint64_t id)
+{
+	for (int i = 0; i < l->n_peers; i++)
+		if (l->peers[i].id == id)
+			return &l->peers[i];
+	return NULL;
+}
+
+void gate_disconnect(struct gate *l, uint64_t id)
+{
+	struct gate_peer *p = find(l, id);
+	if (!p)
+		return;
+	close_peer(p);
+	*p = l->peers[--l->n_peers];
+}
+
+/* Only a broken connection is of interest. */
+static int watch(struct gate *l, struct gate_peer *p)
+{
+	char name[64];
+	snprintf(name, sizeof name, "inproc://monitor-%" PRIu64, l->n_monitors++);
+	if (zmq_socket_monitor(p->socket, name, ZMQ_EVENT_DISCONNECTED))
+		return -errno;
+	p->monitor = zmq_socket(l->context, ZMQ_PAIR);
+	if (!p->monitor || zmq_connect(p->monitor, name))
+		return -errno;
+	set_int(p->monitor, ZMQ_LINGER, 0);
+	return 0;
+}
+
+int gate_connect(struct gate *l, uint64_t id, const char *endpoint)
+{
+	struct gate_peer *p = find(l, id);
+	if (p && strcmp(p->endpoint, endpoint) == 0)
+		return 0;
+	if (p)
+		gate_disconnect(l, id);
+	if (l->n_peers == GATE_MAX_PEERS)
+		return -ENOSPC;
+	p = &l->peers[l->n_peers];
+	*p = (struct gate_peer){.id = id, .socket = zmq_socket(l->context, ZMQ_DEALER)};
+	snprintf(p->endpoint, sizeof p->endpoint, "%s", endpoint);
+	if (!p->socket)
+		return -errno;
+	set_common(p->socket);
+	set_int(p->socket, ZMQ_RECONNECT_IVL, 20);
+	set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, 200);
+	int err = watch(l, p);
+	if (!err && zmq_connect(p->socket, endpoint))
+		err = -errno;
+	if (err)
+		close_peer(p);
+	else
+		l->n_peers++;
+	return err;
+}
+
+int gate_send(struct gate *l, uint64_t id, const uint8_t *frame, size_t bytes)
+{
+	struct gate_peer *p = find(l, id);
+	if (!p)
+		return -ENOTCONN;
+	return zmq_send(p->socket, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}
+
+int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *frame, size_t bytes)
+{
+	if (zmq_send(l->router, to->to, to->bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
+		return -errno;
+	return zmq_send(l->router, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}
+
+/* One message of the ROUTER: [identity, frame]; parts beyond are read and dropped. False: nothing has come. */
+static int receive(struct gate *l)
+{
+	struct gate_reply reply = {.bytes = 0};
+	zmq_msg_t part;
+	int n = 0, more = 1;
+	for (; more; n++) {
+		zmq_msg_init(&part);
+		if (zmq_msg_recv(&part, l->router, ZMQ_DONTWAIT) < 0) {
+			zmq_msg_close(&part);
+			return 0;
+		}
+		more = zmq_msg_more(&part);
+		if (n == 0 && zmq_msg_size(&part) <= GATE_REPLY_BYTES) {
+			reply.bytes = (uint8_t)zmq_msg_size(&part);
+			memcpy(reply.to, zmq_msg_data(&part), reply.bytes);
+		} else if (n == 1) {
+			l->calls.frame(l->calls.ctx, zmq_msg_data(&part), zmq_msg_size(&part), &reply);
+		}
+		zmq_msg_close(&part);
+	}
+	return 1;
+}
+
+static void watch_peers(struct gate *l)
+{
+	for (int i = l->n_peers; i-- > 0;) {
+		zmq_msg_t event;
+		bool broke = false;
+		zmq_msg_init(&event);
+		while (zmq_msg_recv(&event, l->peers[i].monitor, ZMQ_DONTWAIT) >= 0)
+			broke = true;
+		zmq_msg_close(&event);
+		if (!broke)
+			continue;
+		uint64_t id = l->peers[i].id;
+		gate_disconnect(l, id); /* the roster brings it back if it still lives */
+		l->calls.gone(l->calls.ctx, id);
+	}
+}
+
+int gate_poll(struct gate *l, int timeout_ms, int max_frames)
+{
+	zmq_pollitem_t items[GATE_MAX_PEERS + 1] = {{l->router, 0, ZMQ_POLLIN, 0}};
+	int n = 0, n_items = 1;
+	for (int i = 0; i < l->n_peers; i++)
+		items[n_items++] = (zmq_pollitem_t){l->peers[i].monitor, 0, ZMQ_POLLIN, 0};
+	if (zmq_poll(items, n_items, timeout_ms) < 0)
+		return 0;
+	watch_peers(l);
+	while (n < max_frames && receive(l))
+		n++;
+	return n;
+}

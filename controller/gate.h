@@ -1,0 +1,44 @@
+/* gate.h: the controller's sockets: the one file of controller/ that knows ZeroMQ. Frames come in on one ROUTER; each peer has a DEALER of its
+ * own to send to, whose monitor tells when the connection breaks (a killed process closes its sockets at once).
+ *
+ * Nothing blocks: a frame that a full queue does not take is dropped and counted; the protocol's timers say it again. Linger is 0:
+ * what a process that ends has not sent is as lost as if it had been killed. The queues are as long as the windows allow, and no
+ * longer: GATE_QUEUE_FRAMES per peer.
+ */
+#ifndef CONTROLLER_GATE_H
+#define CONTROLLER_GATE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define GATE_QUEUE_FRAMES 65536
+#define GATE_MAX_PEERS    80
+#define GATE_REPLY_BYTES  32
+
+struct gate;
+
+struct gate_reply {
+	uint8_t to[GATE_REPLY_BYTES];
+	uint8_t bytes;
+};
+
+struct gate_calls {
+	void *ctx;
+	void (*frame)(void *ctx, const uint8_t *frame, size_t bytes, const struct gate_reply *reply);
+	void (*gone)(void *ctx, uint64_t id);
+};
+
+/* Listens at endpoint (ipc://... or tcp://...). -errno. */
+int gate_open(struct gate **out, const char *endpoint, const struct gate_calls *calls);
+void gate_close(struct gate *l);
+/* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
+int gate_connect(struct gate *l, uint64_t id, const char *endpoint);
+void gate_disconnect(struct gate *l, uint64_t id);
+/* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
+int gate_send(struct gate *l, uint64_t id, const uint8_t *frame, size_t bytes);
+/* Answers a frame on the connection it came by. */
+int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *frame, size_t bytes);
+/* Waits up to timeout_ms (0: not at all) and handles what has come, at most max_frames. Returns how many frames were handled. */
+int gate_poll(struct gate *l, int timeout_ms, int max_frames);
+
+#endif

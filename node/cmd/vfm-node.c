@@ -1,0 +1,231 @@
+/* vfm-node: one node of a cluster: owns shards, steers a capture, or both; alone without a controller. Exit status: 0 done, 1 the
+ * filter, an input or an output cannot be used, 2 the command line is wrong, 3 the capture is damaged. */
+#include "node/daemon.h"
+#include "vm/vfm.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+	"usage: vfm-node [options] FILTER\n"
+	"       vfm-node [options] -e EXPR\n"
+	"\n"
+	"Runs FILTER on its part of a cluster's packets. With --controller it joins a cluster; without, it is alone and needs "
+	"--capture.\n"
+	"\n"
+	"  -e, --expression EXPR  the filter, as a VFLisp expression\n"
+	"      --name NAME        the node's name (node)\n"
+	"      --controller EP    the controller's endpoint, ipc://PATH or tcp://HOST:PORT\n"
+	"      --bind EP          where other nodes reach this one (needed with --controller)\n"
+	"      --capture FILE     read packets from a capture and steer them\n"
+	"      --stream N         number of that input stream (1)\n"
+	"      --steer-only       own no shards\n"
+	"      --verdicts FILE    write the verdict file: line n is what packet n got\n"
+	"      --out FILE         write the accepted packets to a capture\n"
+	"      --journal FILE     what is settled is kept: a restarted node goes on where it was (not with --out)\n"
+	"      --stop-at N        read N packets and wait for the operator's word (vfmctl rehearse)\n"
+	"      --stay             do not end with the capture\n"
+	"      --certificate CERT the proof that the program may be split\n"
+	"      --shards P         into so many shards, a power of two (1024 with a certificate, else 1)\n"
+	"      --capacity N       entries of every table (else as declared, undeclared 65536)\n"
+	"      --limit N          instructions a packet may take (10000)\n"
+	"      --release MODE     commit, early or none (commit)\n"
+	"      --version          print the version\n"
+	"  -h, --help             print this text\n";
+
+static volatile int stop;
+
+static void on_signal(int number)
+{
+	stop = number;
+}
+
+static int usage_error(const char *what, const char *which)
+{
+	fprintf(stderr, "vfm-node: %s%s: see vfm-node --help\n", what, which);
+	return 2;
+}
+
+enum long_only {
+	OPT_NAME = 256,
+	OPT_CONTROLLER,
+	OPT_BIND,
+	OPT_CAPTURE,
+	OPT_STREAM,
+	OPT_STEER_ONLY,
+	OPT_VERDICTS,
+	OPT_OUT,
+	OPT_JOURNAL,
+	OPT_STOP_AT,
+	OPT_STAY,
+	OPT_CERTIFICATE,
+	OPT_SHARDS,
+	OPT_CAPACITY,
+	OPT_LIMIT,
+	OPT_RELEASE,
+	OPT_VERSION
+};
+
+static const struct option long_options[] = {
+	{"expression", required_argument, NULL, 'e'},
+	{"name", required_argument, NULL, OPT_NAME},
+	{"controller", required_argument, NULL, OPT_CONTROLLER},
+	{"bind", required_argument, NULL, OPT_BIND},
+	{"capture", required_argument, NULL, OPT_CAPTURE},
+	{"stream", required_argument, NULL, OPT_STREAM},
+	{"steer-only", no_argument, NULL, OPT_STEER_ONLY},
+	{"verdicts", required_argument, NULL, OPT_VERDICTS},
+	{"out", required_argument, NULL, OPT_OUT},
+	{"journal", required_argument, NULL, OPT_JOURNAL},
+	{"stop-at", required_argument, NULL, OPT_STOP_AT},
+	{"stay", no_argument, NULL, OPT_STAY},
+	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"shards", required_argument, NULL, OPT_SHARDS},
+	{"capacity", required_argument, NULL, OPT_CAPACITY},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"release", required_argument, NULL, OPT_RELEASE},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static bool take_number(const char *text, uint64_t most, uint64_t *n)
+{
+	char *end;
+	if (text[0] < '0' || text[0] > '9')
+		return false;
+	errno = 0;
+	*n = strtoull(text, &end, 10);
+	return !errno && !*end && *n <= most;
+}
+
+static int take_release(struct daemon_options *o, const char *text)
+{
+	static const char *const names[] = {"commit", "early", "none"};
+	for (int i = 0; i < 3; i++)
+		if (strcmp(text, names[i]) == 0) {
+			o->release = (enum release_mode)i;
+			return -1;
+		}
+	return usage_error("--release takes commit, early or none, not ", text);
+}
+
+static int take_counted(struct daemon_options *o, struct deploy_options *p, int option, const char *text)
+{
+	uint64_t n;
+	if (!take_number(text, option == OPT_STREAM || option == OPT_STOP_AT ? UINT64_MAX - 1 : UINT32_MAX, &n))
+		return usage_error("a number is needed, not ", text);
+	if (option == OPT_STREAM)
+		o->stream = n;
+	else if (option == OPT_STOP_AT)
+		o->stop_at = n;
+	else if (option == OPT_SHARDS)
+		p->shards = (uint32_t)n;
+	else if (option == OPT_CAPACITY)
+		p->capacity = (uint32_t)n;
+	else
+		p->insn_limit = (uint32_t)n;
+	return -1;
+}
+
+/* -1 to go on, else the exit status. */
+static int take(struct daemon_options *o, struct deploy_options *p, int option, char **argv)
+{
+	const char **texts[] = {
+		[OPT_NAME - 256] = &o->name,       [OPT_CONTROLLER - 256] = &o->controller,   [OPT_BIND - 256] = &o->endpoint,
+		[OPT_CAPTURE - 256] = &o->capture, [OPT_VERDICTS - 256] = &o->verdicts,       [OPT_OUT - 256] = &o->accepted,
+		[OPT_JOURNAL - 256] = &o->journal, [OPT_CERTIFICATE - 256] = &p->certificate, [OPT_VERSION - 256] = NULL};
+	if (option >= 256 && texts[option - 256]) {
+		*texts[option - 256] = optarg;
+		return -1;
+	}
+	switch (option) {
+	case 'e':
+		p->expression = optarg;
+		return -1;
+	case OPT_STEER_ONLY:
+		o->owns = false;
+		return -1;
+	case OPT_STAY:
+		o->leave = false;
+		return -1;
+	case OPT_RELEASE:
+		return take_release(o, optarg);
+	case OPT_VERSION:
+		puts("vfm-node " VFM_VERSION);
+		return 0;
+	case 'h':
+		fputs(help, stdout);
+		return 0;
+	case '?':
+		return usage_error("unknown or ambiguous option, or one without its value: ", argv[optind - 1]);
+	default:
+		return take_counted(o, p, option, optarg);
+	}
+}
+
+static int read_options(int argc, char **argv, struct daemon_options *o, struct deploy_options *p)
+{
+	int option, status = -1;
+	*o = (struct daemon_options){
+		.name = "node", .owns = true, .stream = 1, .stop_at = UINT64_MAX, .leave = true, .window = 16384};
+	*p = (struct deploy_options){.insn_limit = 10000};
+	opterr = 0;
+	while (status < 0 && (option = getopt_long(argc, argv, "e:h", long_options, NULL)) != -1)
+		status = take(o, p, option, argv);
+	if (status >= 0)
+		return status;
+	if (!p->expression)
+		p->filter = optind < argc ? argv[optind++] : NULL;
+	if (!p->expression && !p->filter)
+		return usage_error("no filter", "");
+	if (optind < argc)
+		return usage_error("too many arguments, from ", argv[optind]);
+	if (!o->controller != !o->endpoint)
+		return usage_error("--controller and --bind go together", "");
+	if (!o->controller && !o->capture)
+		return usage_error("alone and without --capture there is nothing to do", "");
+	if (o->journal && o->accepted)
+		return usage_error("--journal with --out: a capture cannot be taken up again, only the verdict file", "");
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	struct daemon_options o;
+	struct deploy_options p;
+	struct deploy deploy;
+	struct daemon_summary s = {0};
+	char why[DEPLOY_WHY_BYTES], *text;
+	struct sigaction action = {.sa_handler = on_signal};
+	int status = read_options(argc, argv, &o, &p);
+	if (status >= 0)
+		return status;
+	struct diag_list *d = calloc(1, sizeof *d);
+	if (!d)
+		return 1;
+	int err = deploy_open(&deploy, &p, d, &text, why);
+	diag_print(d, stderr);
+	free(text);
+	free(d);
+	if (err) {
+		if (why[0])
+			fprintf(stderr, "vfm-node: %s\n", why);
+		return 1;
+	}
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	err = daemon_run(&o, &deploy, &stop, &s, why);
+	deploy_close(&deploy);
+	if (err)
+		fprintf(stderr, "vfm-node: %s\n", why);
+	else if (o.capture)
+		printf("packets %llu accept %llu drop %llu log %llu errors %llu\n", (unsigned long long)s.packets,
+		       (unsigned long long)s.accept, (unsigned long long)s.drop, (unsigned long long)s.log,
+		       (unsigned long long)s.errors);
+	return err ? 1 : s.damaged ? 3 : 0;
+}

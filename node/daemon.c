@@ -1,0 +1,510 @@
+#include "node/daemon.h"
+
+#include "node/capture.h"
+#include "node/link.h"
+#include "state/mix.h"
+#include "vm/verdict.h"
+#include "vm/vfm.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_US         1000
+#define READ_BURST      64
+#define POLL_FRAMES     512
+#define JOURNAL_PACKETS 1024
+#define JOURNAL_US      20000
+#define DUMP_ENTRIES    100000u
+
+struct daemon {
+	struct daemon_options options;
+	const struct deploy *deploy;
+	struct interp *interp;
+	struct node node;
+	struct steerer steerer;
+	struct link *link;
+	uint64_t now_us, ticked_us;
+	/* input */
+	struct capture *capture;
+	struct vfm_packet pending;
+	bool has_pending, at_end, damaged;
+	uint32_t pending_shard;
+	uint64_t read, allowed;
+	/* output */
+	FILE *verdicts;
+	struct capture_writer *accepted;
+	uint64_t journal_us, journal_index, session;
+	struct daemon_summary summary;
+	char *why;
+};
+
+static uint64_t clock_us(void)
+{
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static int fail(struct daemon *d, int err, const char *what, const char *where, const char *todo)
+{
+	if (!d->why[0])
+		snprintf(d->why, DAEMON_WHY_BYTES, "%.300s, %.100s: %.100s", what, where, todo);
+	return err;
+}
+
+/* ---- what the core calls ---- */
+
+static struct shard *make_shard(void *ctx, uint64_t shard)
+{
+	struct daemon *d = ctx;
+	return deploy_shard(d->deploy, mix64(d->node.options.self + shard));
+}
+
+static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, struct verdict *v)
+{
+	struct daemon *d = ctx;
+	struct vfm_packet packet = {.data = p->data, .len = p->length, .input = p->input, .time_us = p->time_us};
+	struct vfm_result r = {.error = VERDICT_ERROR_GUARD};
+	(void)number;
+	if (plan_guard_holds(d->deploy->plan, &packet))
+		interp_run(d->interp, shard, &packet, d->deploy->options.insn_limit, &r);
+	*v = (struct verdict){r.value, (uint8_t)(verdict_error_index(r.error) + 1)};
+}
+
+static struct vfm_result result_of(struct verdict v)
+{
+	static const int codes[] = {
+#define ERROR_CODE(index, code, name) code,
+		VERDICT_ERRORS(ERROR_CODE)};
+	struct vfm_result r = {.value = v.value};
+	if (v.error && v.error <= VERDICT_ERROR_KINDS)
+		r.error = codes[v.error - 1];
+	return r;
+}
+
+/* ---- what an operator may ask ---- */
+
+static json_t *freezes(const struct daemon *d)
+{
+	json_t *list = json_array();
+	uint64_t n = d->steerer.n_freezes, first = n > STEERER_FREEZES ? n - STEERER_FREEZES : 0;
+	for (uint64_t i = first; i < n; i++) {
+		const struct steerer_freeze *f = &d->steerer.freezes[i % STEERER_FREEZES];
+		json_array_append_new(list,
+				      json_pack("[I,I,I]", (json_int_t)f->at_us, (json_int_t)f->shard, (json_int_t)f->frozen_us));
+	}
+	return list;
+}
+
+static json_t *progress(const struct daemon *d)
+{
+	uint64_t opened = 0, delta_bytes = 0, entries = 0, chunk_bytes = 0, snapshots = 0, applied = 0, clock = 0, evictions = 0;
+	for (uint32_t i = 0; i < d->node.options.n_shards; i++) {
+		const struct member *m = &d->node.members[i];
+		opened += m->owner.opened;
+		delta_bytes += m->counters.delta_bytes_sent;
+		entries += m->counters.chunk_entries_sent;
+		chunk_bytes += m->counters.chunk_bytes_sent;
+		snapshots += m->counters.snapshots_taken;
+		applied += d->node.applied[i];
+		if (m->owner.opened && m->copy->shard->clock_us > clock)
+			clock = m->copy->shard->clock_us;
+		evictions += m->owner.opened ? m->copy->counters[SIGMA_EVICTIONS] : 0;
+	}
+	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read, "released",
+			 (json_int_t)d->steerer.counters.released, "end", (int)(d->at_end && steerer_idle(&d->steerer)), "opened",
+			 (json_int_t)opened, "delta_bytes", (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries,
+			 "bytes_moved", (json_int_t)chunk_bytes, "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied,
+			 "clock_us", (json_int_t)clock, "evictions", (json_int_t)evictions, "resent",
+			 (json_int_t)d->steerer.counters.resent, "lost_released", (json_int_t)d->steerer.counters.lost_released,
+			 "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
+}
+
+/* Entries of one table of one owned shard that live at clock_us, as lines `table key value`, from a cursor. The first line says
+ * where to go on: `next CURSOR`, or `end`. What is read is committed: it is what a later owner would open with. */
+static char *dump(struct daemon *d, uint64_t shard, uint64_t index, uint64_t cursor, uint64_t clock)
+{
+	const struct member *m = shard < d->node.options.n_shards ? &d->node.members[shard] : NULL;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+	if (!out)
+		return NULL;
+	if (!m || !m->owner.opened || m->owner.committed != m->copy->number || index >= m->copy->shard->n_tables) {
+		fprintf(out, "busy\n");
+	} else {
+		const struct table *t = m->copy->shard->tables[index];
+		struct table_entry e;
+		uint32_t n = 0;
+		bool more = false;
+		long at = ftell(out);
+		fprintf(out, "%-30s\n", "end");
+		while (t && (more = table_next(t, &cursor, &e)) && n < DUMP_ENTRIES)
+			if (table_entry_live(t, &e, (uint32_t)(clock / 1000000)) && ++n)
+				fprintf(out, "%u 0x%016" PRIx64 " 0x%016" PRIx64 "\n", d->deploy->program->tables[index].number,
+					e.key, e.value);
+		if (more) { /* the last entry read is not out yet */
+			fseek(out, at, SEEK_SET);
+			fprintf(out, "next %-25" PRIu64 "\n", cursor - 1);
+			fseek(out, 0, SEEK_END);
+		}
+	}
+	fclose(out);
+	return text;
+}
+
+static uint64_t number_of(const json_t *o, const char *key)
+{
+	return (uint64_t)json_integer_value(json_object_get(o, key));
+}
+
+static char *command(struct daemon *d, const struct wire_bytes *text)
+{
+	json_t *o = json_loadb((const char *)text->p, text->n, 0, NULL), *answer = NULL;
+	const char *what = json_string_value(json_object_get(o, "command"));
+	char *said = NULL;
+	if (what && strcmp(what, "progress") == 0)
+		answer = progress(d);
+	else if (what && strcmp(what, "go") == 0)
+		d->allowed = number_of(o, "upto"), answer = json_pack("{s:b}", "done", 1);
+	else if (what && strcmp(what, "dump") == 0)
+		said = dump(d, number_of(o, "shard"), number_of(o, "table"), number_of(o, "cursor"), number_of(o, "clock_us"));
+	else
+		answer = json_pack("{s:s}", "error", "no such command");
+	if (answer)
+		said = json_dumps(answer, JSON_COMPACT);
+	json_decref(answer);
+	json_decref(o);
+	return said;
+}
+
+static void answer(struct daemon *d, const struct wire_bytes *asked, const struct link_reply *reply)
+{
+	char *said = command(d, asked);
+	struct wire_message msg = {.kind = WIRE_ANSWER, .from = d->node.options.self};
+	if (!said)
+		return;
+	msg.answer.text = (struct wire_bytes){(const uint8_t *)said, (uint32_t)strlen(said)};
+	size_t room = wire_bound(&msg);
+	uint8_t *frame = malloc(room);
+	int64_t n = frame ? wire_encode(&msg, frame, room) : -1;
+	if (n > 0)
+		(void)link_answer(d->link, reply, frame, (size_t)n);
+	free(frame);
+	free(said);
+}
+
+/* ---- frames ---- */
+
+static void take_roster(struct daemon *d, const struct wire_roster *r)
+{
+	const char *at = (const char *)r->endpoints.p, *end = at + r->endpoints.n;
+	for (uint32_t i = 0; i < r->incarnation.n && at < end; i++) {
+		size_t n = strnlen(at, (size_t)(end - at));
+		if (at + n == end)
+			return;
+		uint64_t id = wire_c64(r->incarnation, i);
+		if (id != d->node.options.self && n)
+			(void)link_connect(d->link, id, at);
+		at += n + 1;
+	}
+}
+
+static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct link_reply *reply)
+{
+	struct daemon *d = ctx;
+	struct wire_message msg;
+	if (wire_decode(frame, bytes, &msg) == 0 && (msg.kind == WIRE_COMMAND || msg.kind == WIRE_ROSTER)) {
+		if (msg.kind == WIRE_COMMAND)
+			answer(d, &msg.command.text, reply);
+		else if (msg.plan == d->node.options.plan)
+			take_roster(d, &msg.roster);
+		return;
+	}
+	(void)node_frame(&d->node, frame, bytes, d->now_us);
+}
+
+static void on_gone(void *ctx, uint64_t id)
+{
+	struct daemon *d = ctx;
+	node_gone(&d->node, id, d->now_us);
+}
+
+static void send_all(struct daemon *d)
+{
+	struct outbox *o = &d->node.out;
+	for (uint32_t i = 0; d->link && i < o->n; i++)
+		(void)link_send(d->link, o->frames[i].to, o->bytes + o->frames[i].offset, o->frames[i].bytes);
+	outbox_clear(o);
+}
+
+/* ---- input ---- */
+
+/* A packet that the guard refuses belongs to no shard in particular. */
+static uint32_t shard_of(const struct daemon *d, const struct vfm_packet *p)
+{
+	const struct plan *plan = d->deploy->plan;
+	return plan->shards > 1 && plan_guard_holds(plan, p) ? plan_shard(plan, p) : 0;
+}
+
+static bool fetch(struct daemon *d)
+{
+	if (d->has_pending)
+		return true;
+	if (!d->capture || d->at_end || d->read >= d->allowed)
+		return false;
+	int rc = capture_next(d->capture, &d->pending);
+	if (rc != 1) {
+		d->at_end = true;
+		d->damaged = rc < 0;
+		return false;
+	}
+	d->has_pending = true;
+	d->pending_shard = shard_of(d, &d->pending);
+	return true;
+}
+
+static uint32_t read_burst(struct daemon *d)
+{
+	uint32_t n = 0;
+	for (; n < READ_BURST && fetch(d); n++) {
+		const struct vfm_packet *p = &d->pending;
+		struct node_packet packet = {p->time_us, p->input, p->len, p->len, p->data};
+		if (steerer_packet(&d->steerer, d->pending_shard, &packet, d->now_us))
+			break;
+		d->has_pending = false;
+		d->read++;
+	}
+	node_flush(&d->node, d->now_us);
+	return n;
+}
+
+/* Counts what an earlier session has settled. */
+static int skip_settled(struct daemon *d, uint64_t index)
+{
+	while (d->read < index) {
+		d->allowed = UINT64_MAX;
+		if (!fetch(d))
+			return fail(d, -EINVAL, "the journal is ahead of the capture", d->options.journal,
+				    "remove it to begin anew");
+		steerer_skip(&d->steerer, d->pending_shard);
+		d->has_pending = false;
+		d->read++;
+	}
+	return 0;
+}
+
+/* ---- output ---- */
+
+static void count(struct daemon *d, const struct vfm_result *r)
+{
+	struct daemon_summary *s = &d->summary;
+	s->packets++;
+	s->errors += r->error != 0;
+	s->accept += !r->error && r->value;
+	s->log += !r->error && r->value > 1;
+	s->drop += !r->error && !r->value;
+}
+
+/* The journal: input index, and offset in the verdict file, made durable together (the file first). */
+static void write_journal(struct daemon *d, uint64_t index)
+{
+	char line[96], next[4096];
+	int fd;
+	if (d->verdicts && (fflush(d->verdicts) || fdatasync(fileno(d->verdicts))))
+		return; /* a full disk: nothing is acknowledged, the window fills, the input waits */
+	int n = snprintf(line, sizeof line, "%" PRIu64 " %ld %" PRIu64 "\n", index, d->verdicts ? ftell(d->verdicts) : 0L,
+			 d->session);
+	snprintf(next, sizeof next, "%s.next", d->options.journal);
+	fd = open(next, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
+	if (fd < 0)
+		return;
+	bool ok = write(fd, line, (size_t)n) == n && fdatasync(fd) == 0;
+	close(fd);
+	if (!ok || rename(next, d->options.journal))
+		return;
+	d->journal_index = index;
+	d->journal_us = d->now_us;
+	steerer_durable(&d->steerer, index);
+}
+
+static void release(struct daemon *d)
+{
+	struct steerer_release r;
+	while (steerer_next(&d->steerer, &r, d->now_us)) {
+		struct vfm_result result = result_of(r.verdict);
+		struct vfm_packet packet = {.data = r.packet.data, .len = r.packet.length, .time_us = r.packet.time_us};
+		count(d, &result);
+		if (d->verdicts)
+			(void)verdict_write(d->verdicts, &result);
+		if (d->accepted && !result.error && result.value)
+			capture_write(d->accepted, &packet);
+		if (d->options.journal && steerer_settled(&d->steerer) >= d->journal_index + JOURNAL_PACKETS)
+			write_journal(d, steerer_settled(&d->steerer)); /* the verdict file holds exactly the packets before it */
+	}
+	uint64_t settled = steerer_settled(&d->steerer);
+	if (!d->options.journal)
+		steerer_durable(&d->steerer, settled);
+	else if (settled > d->journal_index && settled == d->steerer.release &&
+		 (d->now_us - d->journal_us >= JOURNAL_US || d->at_end))
+		write_journal(d, settled);
+}
+
+static int open_output(struct daemon *d, uint64_t *index)
+{
+	const struct daemon_options *o = &d->options;
+	char error[CAPTURE_ERROR_BYTES];
+	FILE *j = o->journal ? fopen(o->journal, "r") : NULL;
+	long offset = 0;
+	*index = 0;
+	if (j && fscanf(j, "%" SCNu64 " %ld %" SCNu64, index, &offset, &d->session) != 3) {
+		fclose(j);
+		return fail(d, -EINVAL, "not a journal", o->journal, "remove it to begin anew");
+	}
+	if (j)
+		fclose(j);
+	d->session++;
+	d->journal_index = *index;
+	if (o->verdicts) {
+		d->verdicts = fopen(o->verdicts, *index ? "r+" : "w");
+		if (!d->verdicts || ftruncate(fileno(d->verdicts), offset) || fseek(d->verdicts, offset, SEEK_SET))
+			return fail(d, -EIO, strerror(errno), o->verdicts, "give a file that can be written");
+	}
+	if (o->accepted && capture_create(o->accepted, &d->accepted, error))
+		return fail(d, -EIO, error, o->accepted, "give a file that can be written");
+	return 0;
+}
+
+/* ---- start and end ---- */
+
+static int open_input(struct daemon *d)
+{
+	const struct daemon_options *o = &d->options;
+	struct steerer_options so = {.stream = o->stream,
+				     .early = o->release == RELEASE_EARLY,
+				     .n_shards = d->deploy->plan->shards,
+				     .window = o->window,
+				     .shard_window = SIGMA_MAX_TAIL,
+				     .burst = READ_BURST,
+				     .repeat_us = d->node.options.limits.repeat_us};
+	char error[CAPTURE_ERROR_BYTES];
+	uint64_t index;
+	if (!o->capture)
+		return 0;
+	int err = open_output(d, &index);
+	so.session = d->session;
+	if (!err && capture_open(o->capture, &d->capture, error))
+		err = fail(d, -EINVAL, error, o->capture, "give a capture");
+	if (!err)
+		err = steerer_init(&d->steerer, &so, &d->node.out);
+	if (err)
+		return err;
+	d->node.steerer = &d->steerer;
+	err = skip_settled(d, index);
+	d->allowed = o->stop_at;
+	return err;
+}
+
+/* Without a controller every shard is born here. */
+static void own_everything(struct daemon *d)
+{
+	uint8_t frame[512];
+	for (uint32_t i = 0; i < d->deploy->plan->shards; i++) {
+		struct config c = config_birth(i, d->deploy->digest, d->node.options.self);
+		struct wire_message msg = {.kind = WIRE_CONFIG, .plan = d->deploy->digest, .from = d->node.options.self};
+		config_to_wire(&c, &msg.config);
+		int64_t n = wire_encode(&msg, frame, sizeof frame);
+		if (n > 0)
+			(void)node_frame(&d->node, frame, (size_t)n, d->now_us);
+	}
+}
+
+static int start(struct daemon *d)
+{
+	const struct daemon_options *o = &d->options;
+	struct node_options no = {.plan = d->deploy->digest,
+				  .n_shards = d->deploy->plan->shards,
+				  .release = o->release,
+				  .limits = node_default_limits(),
+				  .ops = {make_shard, execute, d},
+				  .heartbeat_us = 50000,
+				  .roles = (o->owns ? 1 : 0) | (o->capture ? 2 : 0),
+				  .name = o->name,
+				  .endpoint = o->endpoint ? o->endpoint : ""};
+	struct link_calls calls = {d, on_frame, on_gone};
+	while (no.self <= OUTBOX_CONTROLLER)
+		if (getrandom(&no.self, sizeof no.self, 0) != sizeof no.self)
+			return fail(d, -EIO, "no random numbers", "getrandom", "check the kernel");
+	d->interp = interp_new(d->deploy->program);
+	int err = d->interp ? node_init(&d->node, &no) : -ENOMEM;
+	if (!err && o->endpoint) {
+		err = link_open(&d->link, o->endpoint, &calls);
+		if (err)
+			return fail(d, err, strerror(-err), o->endpoint, "give an endpoint that is free");
+		err = link_connect(d->link, OUTBOX_CONTROLLER, o->controller);
+	}
+	if (!err)
+		err = open_input(d);
+	if (!err && !o->controller)
+		own_everything(d);
+	return err ? fail(d, err, strerror(-err), "start", "see --help") : 0;
+}
+
+static int finish(struct daemon *d)
+{
+	int err = 0;
+	if (d->verdicts && fclose(d->verdicts))
+		err = fail(d, -EIO, strerror(errno), d->options.verdicts, "make room");
+	if (capture_finish(d->accepted))
+		err = fail(d, -EIO, "could not be written", d->options.accepted, "make room");
+	link_close(d->link);
+	if (d->node.steerer)
+		steerer_fini(&d->steerer);
+	if (d->capture)
+		capture_close(d->capture);
+	node_fini(&d->node);
+	interp_free(d->interp);
+	return err;
+}
+
+static bool at_end(const struct daemon *d)
+{
+	return d->options.leave && d->capture && d->at_end && !d->has_pending && steerer_idle(&d->steerer);
+}
+
+int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
+	       struct daemon_summary *summary, char why[DAEMON_WHY_BYTES])
+{
+	struct daemon *d = calloc(1, sizeof *d);
+	if (!d)
+		return -ENOMEM;
+	*d = (struct daemon){.options = *o, .deploy = deploy, .why = why, .now_us = clock_us()};
+	why[0] = 0;
+	int err = start(d), rest;
+	while (!err && !*stop && !at_end(d)) {
+		d->now_us = clock_us();
+		uint32_t n = d->node.steerer ? read_burst(d) : 0;
+		if (d->link)
+			n += (uint32_t)link_poll(d->link, n ? 0 : 1, POLL_FRAMES);
+		if (d->node.steerer)
+			release(d);
+		if (d->now_us - d->ticked_us >= TICK_US) {
+			node_tick(&d->node, d->now_us);
+			d->ticked_us = d->now_us;
+		}
+		send_all(d);
+	}
+	d->summary.damaged = d->damaged;
+	*summary = d->summary;
+	rest = finish(d);
+	free(d);
+	return err ? err : rest;
+}

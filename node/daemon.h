@@ -1,0 +1,36 @@
+/* daemon.h: the process around a node: sockets, a capture as input, verdicts and accepted packets as output, a journal. All deciding
+ * is in node.c and below; this moves bytes and asks the clock. */
+#ifndef NODE_DAEMON_H
+#define NODE_DAEMON_H
+
+#include "analysis/deploy.h"
+#include "node/node.h"
+
+#define DAEMON_WHY_BYTES 512
+
+struct daemon_options {
+	const char *name;
+	const char *endpoint;   /* where peers reach this node; NULL: alone */
+	const char *controller; /* its endpoint; NULL: alone */
+	bool owns;              /* may own shards */
+	const char *capture;    /* input; NULL: none */
+	uint64_t stream;
+	const char *verdicts; /* verdict file; NULL: none */
+	const char *accepted; /* capture of accepted packets; NULL: none */
+	const char *journal;  /* NULL: what is written counts as durable */
+	uint64_t stop_at;     /* packets read before the first `go`; UINT64_MAX: all */
+	bool leave;           /* end when the capture is done */
+	enum release_mode release;
+	uint32_t window;
+};
+
+struct daemon_summary {
+	uint64_t packets, accept, drop, errors, log;
+	bool damaged;
+};
+
+/* Runs until *stop or the end of the input. 0; -EIO, -EINVAL, -ENOMEM with why. */
+int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
+	       struct daemon_summary *summary, char why[DAEMON_WHY_BYTES]);
+
+#endif

@@ -1,0 +1,44 @@
+/* link.h: the node's sockets: the one file of node/ that knows ZeroMQ. Frames come in on one ROUTER; each peer has a DEALER of its
+ * own to send to, whose monitor tells when the connection breaks (a killed process closes its sockets at once).
+ *
+ * Nothing blocks: a frame that a full queue does not take is dropped and counted; the protocol's timers say it again. Linger is 0:
+ * what a process that ends has not sent is as lost as if it had been killed. The queues are as long as the windows allow, and no
+ * longer: LINK_QUEUE_FRAMES per peer.
+ */
+#ifndef NODE_LINK_H
+#define NODE_LINK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define LINK_QUEUE_FRAMES 65536
+#define LINK_MAX_PEERS    80
+#define LINK_REPLY_BYTES  32
+
+struct link;
+
+struct link_reply {
+	uint8_t to[LINK_REPLY_BYTES];
+	uint8_t bytes;
+};
+
+struct link_calls {
+	void *ctx;
+	void (*frame)(void *ctx, const uint8_t *frame, size_t bytes, const struct link_reply *reply);
+	void (*gone)(void *ctx, uint64_t id);
+};
+
+/* Listens at endpoint (ipc://... or tcp://...). -errno. */
+int link_open(struct link **out, const char *endpoint, const struct link_calls *calls);
+void link_close(struct link *l);
+/* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
+int link_connect(struct link *l, uint64_t id, const char *endpoint);
+void link_disconnect(struct link *l, uint64_t id);
+/* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
+int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes);
+/* Answers a frame on the connection it came by. */
+int link_answer(struct link *l, const struct link_reply *to, const uint8_t *frame, size_t bytes);
+/* Waits up to timeout_ms (0: not at all) and handles what has come, at most max_frames. Returns how many frames were handled. */
+int link_poll(struct link *l, int timeout_ms, int max_frames);
+
+#endif
