@@ -209,3 +209,80 @@ int gate_poll(struct gate *l, int timeout_ms, int max_frames)
 		n++;
 	return n;
 }
+
+/* ---- asking ---- */
+
+struct gate_asker {
+	void *context, *socket;
+	char endpoint[257];
+};
+
+static int connect_asker(struct gate_asker *a)
+{
+	if (a->socket)
+		zmq_close(a->socket);
+	a->socket = zmq_socket(a->context, ZMQ_DEALER);
+	if (!a->socket)
+		return -errno;
+	set_common(a->socket);
+	return zmq_connect(a->socket, a->endpoint) ? -errno : 0;
+}
+
+int gate_asker_open(struct gate_asker **out, const char *endpoint)
+{
+	struct gate_asker *a = calloc(1, sizeof *a);
+	if (!a)
+		return -ENOMEM;
+	snprintf(a->endpoint, sizeof a->endpoint, "%s", endpoint);
+	a->context = zmq_ctx_new();
+	int err = a->context ? connect_asker(a) : -ENOMEM;
+	if (err)
+		gate_asker_close(a);
+	else
+		*out = a;
+	return err;
+}
+
+void gate_asker_close(struct gate_asker *a)
+{
+	if (!a)
+		return;
+	if (a->socket)
+		zmq_close(a->socket);
+	if (a->context)
+		zmq_ctx_term(a->context);
+	free(a);
+}
+
+static int take_answer(zmq_msg_t *msg, char **answer)
+{
+	struct wire_message m;
+	if (wire_decode(zmq_msg_data(msg), zmq_msg_size(msg), &m) || m.kind != WIRE_ANSWER)
+		return -EPROTO;
+	*answer = malloc((size_t)m.answer.text.n + 1);
+	if (!*answer)
+		return -ENOMEM;
+	memcpy(*answer, m.answer.text.p, m.answer.text.n);
+	(*answer)[m.answer.text.n] = 0;
+	return 0;
+}
+
+int gate_ask(struct gate_asker *a, const char *text, int timeout_ms, char **answer)
+{
+	struct wire_message m = {.kind = WIRE_COMMAND, .command = {{(const uint8_t *)text, (uint32_t)strlen(text)}}};
+	size_t room = wire_bound(&m);
+	uint8_t *frame = malloc(room);
+	int64_t n = frame ? wire_encode(&m, frame, room) : -1;
+	int sent = n > 0 ? zmq_send(a->socket, frame, (size_t)n, ZMQ_DONTWAIT) : -1;
+	zmq_pollitem_t item = {a->socket, 0, ZMQ_POLLIN, 0};
+	free(frame);
+	if (sent < 0 || zmq_poll(&item, 1, timeout_ms) <= 0) {
+		(void)connect_asker(a); /* an answer that comes too late must not be taken for the next one's */
+		return -ETIMEDOUT;
+	}
+	zmq_msg_t msg;
+	zmq_msg_init(&msg);
+	int err = zmq_msg_recv(&msg, a->socket, 0) < 0 ? -errno : take_answer(&msg, answer);
+	zmq_msg_close(&msg);
+	return err;
+}

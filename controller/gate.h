@@ -41,4 +41,12 @@ int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *fram
 /* Waits up to timeout_ms (0: not at all) and handles what has come, at most max_frames. Returns how many frames were handled. */
 int gate_poll(struct gate *l, int timeout_ms, int max_frames);
 
+/* The other side of gate_answer(): one question at a time, for vfmctl. */
+struct gate_asker;
+/* -errno. */
+int gate_asker_open(struct gate_asker **out, const char *endpoint);
+void gate_asker_close(struct gate_asker *a);
+/* Sends a COMMAND with the text and waits for its ANSWER: *answer is a heap string. -ETIMEDOUT, -EPROTO, -ENOMEM. */
+int gate_ask(struct gate_asker *a, const char *text, int timeout_ms, char **answer);
+
 #endif

@@ -194,6 +194,8 @@ void member_message(struct member *m, const struct wire_message *msg, uint64_t n
 	case WIRE_RESUME:
 		if (!m->owner.active) {
 			m->counters.refused_old++;
+			if (msg->kind == WIRE_RESUME && msg->resume.epoch > m->config.epoch)
+				owner_hold(m, &msg->resume, msg->from);
 			member_tell_config(m, msg->from);
 			break;
 		}

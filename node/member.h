@@ -165,6 +165,7 @@ void owner_open(struct member *m, bool continuing, uint64_t now_us);
 void owner_close(struct member *m);
 void owner_work(struct member *m, const struct wire_work *w, uint64_t from, uint64_t now_us);
 void owner_resume(struct member *m, const struct wire_resume *r, uint64_t from, uint64_t now_us);
+void owner_hold(struct member *m, const struct wire_resume *r, uint64_t from);
 void owner_retire(struct member *m, const struct wire_retire *r, uint64_t now_us);
 /* Advances the committed number as far as acknowledgements allow, and tells steerers. */
 void owner_commit(struct member *m, uint64_t now_us);

@@ -74,11 +74,25 @@ static void tell_position(struct member *m, uint32_t index)
 
 /* ---- epochs and commits ---- */
 
+/* A new owner begins with nothing but the steerers that already wait for it. */
+static void keep_held(struct owner *o)
+{
+	struct wire_resume held[WIRE_MAX_STREAMS];
+	uint64_t from[WIRE_MAX_STREAMS];
+	uint32_t n = o->n_held;
+	memcpy(held, o->held, sizeof held);
+	memcpy(from, o->held_from, sizeof from);
+	*o = (struct owner){.n_held = n};
+	memcpy(o->held, held, sizeof held);
+	memcpy(o->held_from, from, sizeof from);
+}
+
 void owner_open(struct member *m, bool continuing, uint64_t now_us)
 {
 	struct owner *o = &m->owner;
 	if (!continuing) {
-		*o = (struct owner){.active = true};
+		keep_held(o);
+		o->active = true;
 		for (uint32_t i = 0; i < m->copy->n_streams; i++)
 			o->streams[i].committed = m->copy->streams[i].position;
 		m->counters.first_verdict_us = 0;
@@ -268,7 +282,8 @@ void owner_work(struct member *m, const struct wire_work *w, uint64_t from, uint
 
 /* ---- streams ---- */
 
-static void hold(struct member *m, const struct wire_resume *r, uint64_t from)
+/* A RESUME that comes before its epoch is answered when the epoch opens here. */
+void owner_hold(struct member *m, const struct wire_resume *r, uint64_t from)
 {
 	struct owner *o = &m->owner;
 	uint32_t i = 0;
@@ -327,11 +342,13 @@ static bool admit(struct member *m, const struct wire_resume *r, uint64_t now_us
 void owner_resume(struct member *m, const struct wire_resume *r, uint64_t from, uint64_t now_us)
 {
 	if (r->history != m->config.history || r->epoch != m->config.epoch) {
+		if (r->epoch > m->config.epoch)
+			owner_hold(m, r, from);
 		member_tell_config(m, from);
 		return;
 	}
 	if (!m->owner.opened) {
-		hold(m, r, from);
+		owner_hold(m, r, from);
 		return;
 	}
 	if (!admit(m, r, now_us))

@@ -1,0 +1,391 @@
+/* vfmctl: the operator's command: what a cluster is doing, what it should do, and a rehearsal of it all. Exit status: 0 done (rehearse:
+ * and passed), 1 not done, 2 the command line is wrong. */
+#include "controller/fleet.h"
+#include "controller/rehearse.h"
+#include "vm/vfm.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const char help[] =
+	"usage: vfmctl [--json] --controller EP status|nodes|shards|events\n"
+	"       vfmctl [--json] --controller EP scale N          use the first N nodes by name (-1: all)\n"
+	"       vfmctl [--json] --controller EP move SHARD NODE  move a shard's owner\n"
+	"       vfmctl [--json] --controller EP drain NODE | undrain NODE\n"
+	"       vfmctl [--json] --controller EP fence INCARNATION  that process is dead: say so only if you know\n"
+	"       vfmctl rehearse [options] FILTER CAPTURE...      (or -e EXPR CAPTURE...)\n"
+	"\n"
+	"rehearse starts a real cluster on this machine, plays the captures through it while shards are moved and nodes are "
+	"killed, added\n"
+	"and taken away, and compares every verdict and the final state with a single instance.\n"
+	"\n"
+	"      --nodes N          nodes (3)\n"
+	"      --moves M          moves (20)\n"
+	"      --kills K          nodes killed with -9 and started again (3)\n"
+	"      --seed S           what is done when (1)\n"
+	"      --release MODE     commit, early or none (commit)\n"
+	"      --capacity N       entries of every table\n"
+	"      --shards P         shards, 1 or a power of two (64 where the program may be split)\n"
+	"      --certificate CERT the proof that it may be (else the analyzer is asked)\n"
+	"      --accept-guard     a conditional split is accepted: packets that break the guard are dropped and counted\n"
+	"      --io pcap          how packets come in: a capture\n"
+	"      --verdicts FILE    keep the verdict file\n"
+	"      --table FILE       keep the merged state\n"
+	"      --keep             keep the directory with all files and logs\n"
+	"  -v, --verbose          say what is done\n"
+	"      --json             one JSON object and nothing else\n"
+	"      --version          print the version\n"
+	"  -h, --help             print this text\n";
+
+struct options {
+	struct rehearse_options rehearse;
+	const char *controller;
+	bool json;
+};
+
+enum long_only {
+	OPT_NODES = 256,
+	OPT_MOVES,
+	OPT_KILLS,
+	OPT_SEED,
+	OPT_CAPACITY,
+	OPT_SHARDS,
+	OPT_RELEASE,
+	OPT_CERTIFICATE,
+	OPT_ACCEPT_GUARD,
+	OPT_IO,
+	OPT_VERDICTS,
+	OPT_TABLE,
+	OPT_KEEP,
+	OPT_JSON,
+	OPT_CONTROLLER,
+	OPT_VERSION
+};
+
+static const struct option long_options[] = {
+	{"expression", required_argument, NULL, 'e'},
+	{"nodes", required_argument, NULL, OPT_NODES},
+	{"moves", required_argument, NULL, OPT_MOVES},
+	{"kills", required_argument, NULL, OPT_KILLS},
+	{"seed", required_argument, NULL, OPT_SEED},
+	{"capacity", required_argument, NULL, OPT_CAPACITY},
+	{"shards", required_argument, NULL, OPT_SHARDS},
+	{"release", required_argument, NULL, OPT_RELEASE},
+	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"accept-guard", no_argument, NULL, OPT_ACCEPT_GUARD},
+	{"io", required_argument, NULL, OPT_IO},
+	{"verdicts", required_argument, NULL, OPT_VERDICTS},
+	{"table", required_argument, NULL, OPT_TABLE},
+	{"keep", no_argument, NULL, OPT_KEEP},
+	{"verbose", no_argument, NULL, 'v'},
+	{"json", no_argument, NULL, OPT_JSON},
+	{"controller", required_argument, NULL, OPT_CONTROLLER},
+	{"version", no_argument, NULL, OPT_VERSION},
+	{"help", no_argument, NULL, 'h'},
+	{NULL, 0, NULL, 0},
+};
+
+static int usage_error(const char *what, const char *which)
+{
+	fprintf(stderr, "vfmctl: %s%s: see vfmctl --help\n", what, which);
+	return 2;
+}
+
+static int take_number(struct rehearse_options *o, int option, const char *text)
+{
+	char *end;
+	errno = 0;
+	unsigned long long n = strtoull(text, &end, 10);
+	if (text[0] < '0' || text[0] > '9' || *end || errno || (option != OPT_SEED && n > UINT32_MAX))
+		return usage_error("a number is needed, not ", text);
+	if (option == OPT_NODES && (n < 2 || n > FLEET_MAX_NODES - 1))
+		return usage_error("--nodes takes 2 to 31, not ", text);
+	if ((option == OPT_MOVES || option == OPT_KILLS) && n > (option == OPT_KILLS ? 200 : 100000))
+		return usage_error("too many: ", text);
+	if (option == OPT_SHARDS && (!n || (n & (n - 1)) || n > 65536))
+		return usage_error("--shards takes a power of two up to 65536, not ", text);
+	switch (option) {
+	case OPT_NODES:
+		o->nodes = (uint32_t)n;
+		break;
+	case OPT_MOVES:
+		o->moves = (uint32_t)n;
+		break;
+	case OPT_KILLS:
+		o->kills = (uint32_t)n;
+		break;
+	case OPT_SEED:
+		o->seed = n;
+		break;
+	case OPT_SHARDS:
+		o->shards = (uint32_t)n;
+		break;
+	default:
+		o->plan.capacity = (uint32_t)n;
+	}
+	return -1;
+}
+
+static int take(struct options *o, int option, char **argv)
+{
+	struct rehearse_options *r = &o->rehearse;
+	switch (option) {
+	case 'e':
+		r->plan.expression = optarg;
+		return -1;
+	case 'v':
+		r->verbose = true;
+		return -1;
+	case OPT_RELEASE:
+		r->release = optarg;
+		if (strcmp(optarg, "commit") && strcmp(optarg, "early") && strcmp(optarg, "none"))
+			return usage_error("--release takes commit, early or none, not ", optarg);
+		return -1;
+	case OPT_CERTIFICATE:
+		r->plan.certificate = optarg;
+		return -1;
+	case OPT_ACCEPT_GUARD:
+		r->accept_guard = true;
+		return -1;
+	case OPT_IO:
+		return strcmp(optarg, "pcap") ? usage_error("--io takes pcap, not ", optarg) : -1;
+	case OPT_VERDICTS:
+		r->verdicts = optarg;
+		return -1;
+	case OPT_TABLE:
+		r->table = optarg;
+		return -1;
+	case OPT_KEEP:
+		r->keep = true;
+		return -1;
+	case OPT_JSON:
+		o->json = true;
+		return -1;
+	case OPT_CONTROLLER:
+		o->controller = optarg;
+		return -1;
+	case OPT_VERSION:
+		puts("vfmctl " VFM_VERSION);
+		return 0;
+	case 'h':
+		fputs(help, stdout);
+		return 0;
+	case '?':
+		return usage_error("unknown or ambiguous option, or one without its value: ", argv[optind - 1]);
+	default:
+		return take_number(r, option, optarg);
+	}
+}
+
+/* ---- rehearse ---- */
+
+static void print_json(const struct rehearse_result *r)
+{
+	json_t *e2 = r->e2_known ? json_integer((json_int_t)r->differences_e2) : json_null();
+	json_t *o = json_pack(
+		"{s:I,s:I,s:o,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I},s:{s:I,s:I},s:I,s:f,s:i,s:f}",
+		"packets", (json_int_t)r->packets, "differences_e1", (json_int_t)r->differences_e1, "differences_e2", e2,
+		"first_difference", (json_int_t)r->first_difference, "state_equal", (int)r->state_equal, "lost",
+		(json_int_t)r->lost, "released_twice", (json_int_t)r->released_twice, "evictions", (json_int_t)r->evictions,
+		"moves", (json_int_t)r->moves, "promotions", (json_int_t)r->promotions, "kills", (json_int_t)r->kills, "scale_outs",
+		(json_int_t)r->scale_outs, "scale_ins", (json_int_t)r->scale_ins, "entries_moved", (json_int_t)r->entries_moved,
+		"bytes_moved", (json_int_t)r->bytes_moved, "freeze_us", "p50", (json_int_t)r->freeze_p50_us, "p99",
+		(json_int_t)r->freeze_p99_us, "max", (json_int_t)r->freeze_max_us, "promote_ms", "p50",
+		(json_int_t)r->promote_p50_ms, "max", (json_int_t)r->promote_max_ms, "retransmitted", (json_int_t)r->retransmitted,
+		"replicated_bytes_per_packet", r->replicated_bytes_per_packet, "shards", (int)r->shards, "seconds", r->seconds);
+	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
+	puts(text ? text : "{}");
+	free(text);
+	json_decref(o);
+}
+
+static void print_text(const struct rehearse_result *r, const char *capture)
+{
+	printf("%s: %" PRIu64 " packets, %u shards, %.1f s\n", capture, r->packets, r->shards, r->seconds);
+	printf("  moves %" PRIu64 ", promotions %" PRIu64 ", kills %" PRIu64 ", scale-outs %" PRIu64 ", scale-ins %" PRIu64 "\n",
+	       r->moves, r->promotions, r->kills, r->scale_outs, r->scale_ins);
+	printf("  entries moved %" PRIu64 " (%" PRIu64 " bytes), retransmitted %" PRIu64 ", replicated %.1f bytes a packet\n",
+	       r->entries_moved, r->bytes_moved, r->retransmitted, r->replicated_bytes_per_packet);
+	printf("  freeze p50 %" PRIu64 " us, p99 %" PRIu64 " us, max %" PRIu64 " us; promotion p50 %" PRIu64 " ms, max %" PRIu64
+	       " ms\n",
+	       r->freeze_p50_us, r->freeze_p99_us, r->freeze_max_us, r->promote_p50_ms, r->promote_max_ms);
+	if (r->e2_known)
+		printf("  against the flat machine: %" PRIu64 " differing verdicts\n", r->differences_e2);
+	else
+		printf("  against the flat machine: not comparable, %" PRIu64 " entries were evicted\n", r->evictions);
+	printf("  state %s, lost %" PRIu64 ", released twice %" PRIu64 "\n", r->state_equal ? "equal" : "DIFFERS", r->lost,
+	       r->released_twice);
+	if (r->differences_e1)
+		printf("  first difference: packet %" PRIu64 "\n", r->first_difference);
+	printf("%" PRIu64 " differing verdicts of %" PRIu64 " packets\n", r->differences_e1, r->packets);
+}
+
+static int run_rehearsals(struct options *o, char **captures, int n)
+{
+	struct rehearse_result r;
+	char why[REHEARSE_WHY_BYTES];
+	bool passed = true;
+	if (o->json && n != 1)
+		return usage_error("--json takes one capture at a time, not more, from ", captures[1]);
+	for (int i = 0; i < n; i++) {
+		o->rehearse.capture = captures[i];
+		if (rehearse(&o->rehearse, &r, why)) {
+			if (why[0])
+				fprintf(stderr, "vfmctl: %s\n", why);
+			return 1;
+		}
+		if (o->json)
+			print_json(&r);
+		else
+			print_text(&r, captures[i]);
+		passed = passed && rehearse_passed(&o->rehearse, &r);
+	}
+	if (!passed)
+		fprintf(stderr, "vfmctl: the rehearsal did not pass: see above\n");
+	return passed ? 0 : 1;
+}
+
+/* ---- a running cluster ---- */
+
+static const char *text_of(const json_t *o, const char *key)
+{
+	const char *s = json_string_value(json_object_get(o, key));
+	return s ? s : "";
+}
+
+static json_int_t number_of(const json_t *o, const char *key)
+{
+	return json_integer_value(json_object_get(o, key));
+}
+
+static void print_nodes(const json_t *status)
+{
+	size_t i;
+	json_t *n;
+	printf("%-16s %-16s %8s %12s  %s\n", "node", "incarnation", "shards", "packets", "state");
+	json_array_foreach(json_object_get(status, "nodes"), i, n)
+	{
+		printf("%-16s %-16s %8lld %12lld  %s%s%s\n", text_of(n, "name"), text_of(n, "incarnation"),
+		       (long long)number_of(n, "shards"), (long long)number_of(n, "packets"),
+		       json_is_true(json_object_get(n, "dead"))        ? "dead"
+		       : json_is_true(json_object_get(n, "suspected")) ? "suspected"
+								       : "alive",
+		       json_is_true(json_object_get(n, "owns")) ? ", owns" : "",
+		       json_is_true(json_object_get(n, "steers")) ? ", steers" : "");
+	}
+}
+
+static void print_shards(const json_t *status)
+{
+	size_t i, k;
+	json_t *s, *member;
+	printf("%6s %8s %8s %-16s %s\n", "shard", "epoch", "history", "owner", "in sync");
+	json_array_foreach(json_object_get(status, "shards"), i, s)
+	{
+		printf("%6lld %8lld %8lld %-16s", (long long)number_of(s, "shard"), (long long)number_of(s, "epoch"),
+		       (long long)number_of(s, "history"), text_of(s, "owner"));
+		json_array_foreach(json_object_get(s, "in_sync"), k, member)
+		{
+			printf(" %s", json_string_value(member));
+		}
+		printf("%s\n", json_is_true(json_object_get(s, "sealed")) ? " (sealed)" : "");
+	}
+}
+
+static void print_events(const json_t *answer)
+{
+	size_t i;
+	json_t *e;
+	json_array_foreach(json_object_get(answer, "events"), i, e)
+	{
+		printf("%12.6f shard %lld epoch %lld %s %s%s\n", (double)number_of(e, "at_us") / 1e6,
+		       (long long)number_of(e, "shard"), (long long)number_of(e, "epoch"), text_of(e, "what"), text_of(e, "node"),
+		       json_is_true(json_object_get(e, "planned")) ? "" : " (not planned)");
+	}
+}
+
+static json_t *question(const char *verb, char **args, int n)
+{
+	if ((strcmp(verb, "status") == 0 || strcmp(verb, "nodes") == 0 || strcmp(verb, "shards") == 0) && n == 0)
+		return json_pack("{s:s}", "command", "status");
+	if (strcmp(verb, "events") == 0 && n == 0)
+		return json_pack("{s:s}", "command", "events");
+	if (strcmp(verb, "scale") == 0 && n == 1)
+		return json_pack("{s:s,s:I}", "command", "scale", "n", (json_int_t)strtoll(args[0], NULL, 10));
+	if (strcmp(verb, "move") == 0 && n == 2)
+		return json_pack("{s:s,s:I,s:s}", "command", "move", "shard", (json_int_t)strtoll(args[0], NULL, 10), "node",
+				 args[1]);
+	if ((strcmp(verb, "drain") == 0 || strcmp(verb, "undrain") == 0) && n == 1)
+		return json_pack("{s:s,s:s,s:b}", "command", "drain", "node", args[0], "on", verb[0] == 'd');
+	if (strcmp(verb, "fence") == 0 && n == 1)
+		return json_pack("{s:s,s:s}", "command", "fence", "node", args[0]);
+	return NULL;
+}
+
+static void print_answer(const char *verb, const json_t *answer, bool json)
+{
+	char *text = json ? json_dumps(answer, JSON_COMPACT) : NULL;
+	if (json)
+		puts(text ? text : "{}");
+	else if (strcmp(verb, "events") == 0)
+		print_events(answer);
+	else if (strcmp(verb, "status") == 0 || strcmp(verb, "nodes") == 0)
+		print_nodes(answer);
+	if (!json && (strcmp(verb, "status") == 0 || strcmp(verb, "shards") == 0))
+		print_shards(answer);
+	free(text);
+}
+
+static int talk(const struct options *o, char **args, int n)
+{
+	json_t *q = n ? question(args[0], args + 1, n - 1) : NULL, *answer;
+	struct fleet_process controller = {.pid = 0};
+	if (!q)
+		return usage_error(n ? "not a command, or not its arguments: " : "no command", n ? args[0] : "");
+	if (!o->controller) {
+		json_decref(q);
+		return usage_error("no --controller", "");
+	}
+	if (gate_asker_open(&controller.asker, o->controller)) {
+		fprintf(stderr, "vfmctl: not an endpoint, %s: give ipc://PATH or tcp://HOST:PORT\n", o->controller);
+		return 1;
+	}
+	char *text = fleet_ask_text(&controller, q);
+	gate_asker_close(controller.asker);
+	answer = text ? json_loads(text, 0, NULL) : NULL;
+	free(text);
+	const char *error = answer ? json_string_value(json_object_get(answer, "error")) : "no answer";
+	if (error)
+		fprintf(stderr, "vfmctl: %s, %s: is the controller there, and is the command right?\n", error, o->controller);
+	else
+		print_answer(args[0], answer, o->json);
+	int status = error ? 1 : 0;
+	json_decref(answer);
+	return status;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.rehearse = {.nodes = 3, .moves = 20, .kills = 3, .seed = 1, .release = "commit", .plan = {.insn_limit = 10000}}};
+	int option, status = -1;
+	opterr = 0;
+	while (status < 0 && (option = getopt_long(argc, argv, "e:vh", long_options, NULL)) != -1)
+		status = take(&o, option, argv);
+	if (status >= 0)
+		return status;
+	if (optind == argc || strcmp(argv[optind], "rehearse"))
+		return talk(&o, argv + optind, argc - optind);
+	optind++;
+	if (!o.rehearse.plan.expression)
+		o.rehearse.plan.filter = optind < argc ? argv[optind++] : NULL;
+	if (!o.rehearse.plan.expression && !o.rehearse.plan.filter)
+		return usage_error("rehearse what? no filter", "");
+	if (optind == argc)
+		return usage_error("no capture", "");
+	return run_rehearsals(&o, argv + optind, argc - optind);
+}

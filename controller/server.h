@@ -1,0 +1,24 @@
+/* server.h: the process around the reconciler: sockets, store, clock, and what vfmctl asks. */
+#ifndef CONTROLLER_SERVER_H
+#define CONTROLLER_SERVER_H
+
+#include "controller/reconciler.h"
+
+#include <signal.h>
+
+#define SERVER_WHY_BYTES 512
+
+struct server_options {
+	const char *endpoint;
+	const char *store; /* SQLite file; NULL: memory */
+	uint64_t plan;
+	uint32_t n_shards;
+	bool standbys;
+	uint32_t min_nodes;
+	uint64_t lease_us, loss_us;
+};
+
+/* Runs until *stop. 0; -EIO, -ENOMEM with why. */
+int server_run(const struct server_options *o, const volatile int *stop, char why[SERVER_WHY_BYTES]);
+
+#endif
