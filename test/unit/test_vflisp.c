@@ -438,6 +438,45 @@ static void faults_come_in_the_order_of_the_source(void **state)
 	}
 }
 
+/* 128-bit fields: networks, addresses, keys. Not IPv6: in no set, and equal to no address. */
+static void ipv6_addresses_are_compared_whole(void **state)
+{
+	static const struct {
+		const char *source;
+		uint64_t of_a, of_b, of_arp; /* a: 2001:db8::1 to 2001:db8:0:1::2; b: the same reversed */
+	} cases[] = {
+		{"(in ip6.src 2001:db8::/64)", 1, 0, 0},
+		{"(in ip6.src 2001:db8::/32)", 1, 1, 0},
+		{"(in ip6.src 2001:db8::/63)", 1, 1, 0},
+		{"(in ip6.src ::/0)", 1, 1, 0},
+		{"(in ip6.src 2001:db8::/127)", 1, 0, 0},
+		{"(in ip6.src 2001:db8::2/127)", 0, 0, 0},
+		{"(in ip6.src 2001:db9::/32 2001:db8:0:1::2)", 0, 1, 0},
+		{"(= ip6.src 2001:db8::1)", 1, 0, 0},
+		{"(!= 2001:db8::1 ip6.src)", 0, 1, 1},
+		{"(= ip6.dst 2001:db8::1)", 0, 1, 0},
+		{"(= ip6.src-lo 1)", 1, 0, 0},
+	};
+	const uint8_t a6[16] = {0x20, 1, 0xd, 0xb8, [15] = 1}, b6[16] = {0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, [15] = 2};
+	uint8_t a[PACKET_BYTES], b[PACKET_BYTES], arp[PACKET_BYTES];
+	uint32_t a_len = packet_vlan(a, packet_udp6(a, a6, b6, 1, 2, 0), 0x8100, 7);
+	uint32_t b_len = packet_udp6(b, b6, a6, 1, 2, 0), arp_len = packet_arp(arp, 1, 2);
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		if (run(cases[i].source, a, a_len).value != cases[i].of_a ||
+		    run(cases[i].source, b, b_len).value != cases[i].of_b ||
+		    run(cases[i].source, arp, arp_len).value != cases[i].of_arp)
+			fail_msg("%s", cases[i].source);
+	}
+	/* as a key: both halves, so that the networks of a and b differ */
+	assert_int_equal(run("(do (flow-set ip6.src 1) (+ (flow-get ip6.src) (* 2 (flow-get ip6.src-hi ip6.src-lo)) "
+			     "(* 8 (flow-get ip6.dst))))",
+			     a, a_len)
+				 .value,
+			 3);
+}
+
 static void the_65th_update_of_a_packet_is_limit(void **state)
 {
 	uint8_t packet[PACKET_BYTES];
@@ -527,6 +566,41 @@ static void the_listing_says_what_each_table_holds(void **state)
 	free(code);
 }
 
+/* As docs/vflisp.md has it: by list of fields, in order, with names replaced; by length of window; by rate and burst. */
+static void each_use_has_a_table_of_its_own(void **state)
+{
+	static const struct {
+		const char *source;
+		uint32_t tables;
+	} cases[] = {
+		{"(+ (count-by src-ip) (flow-count src-ip) (flow-get src-ip) (flow-set src-ip 1) (flow-del src-ip))", 1},
+		{"(+ (count-by src-ip) (count-by dst-ip))", 2},
+		{"(+ (count-by src-ip dst-ip) (count-by dst-ip src-ip))", 2},
+		{"(+ (count-by src-ip) (count-by src-ip dst-ip))", 2},
+		{"(let ((s src-ip)) (+ (count-by src-ip) (count-by s)))", 1},
+		{"(+ (count-by src-ip) (rate-by src-ip :per 1s))", 2},
+		{"(+ (count-by src-ip :per 1s) (rate-by src-ip :per 1000ms))", 1},
+		{"(+ (rate-by src-ip :per 1s) (rate-by src-ip :per 2s))", 2},
+		{"(+ (token-bucket src-ip 1 1) (token-bucket src-ip 1 1))", 1},
+		{"(+ (token-bucket src-ip 1 1) (token-bucket src-ip 2 1) (token-bucket src-ip 1 2))", 3},
+		{"(+ (count-by ip6.src) (count-by ip6.src-hi ip6.src-lo))", 1},
+		{"(table t) (+ (count-by src-ip :table t) (count-by dst-ip :table t) (count-by src-ip))", 2},
+	};
+	static struct vfl_listing listing;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		uint8_t *code;
+		uint32_t len;
+
+		diag_init(&d, NULL, NULL, 0);
+		assert_int_equal(vfl_compile_listing(cases[i].source, strlen(cases[i].source), &d, &code, &len, &listing, NULL), 0);
+		if (listing.n_tables != cases[i].tables)
+			fail_msg("%s has %u tables", cases[i].source, listing.n_tables);
+		free(code);
+	}
+}
+
 /* docs/vflisp.md has a row for every field, with its width. */
 static void the_reference_has_every_field(void **state)
 {
@@ -562,11 +636,13 @@ int main(void)
 		cmocka_unit_test(more_tables_than_there_are_numbers_say_so),
 		cmocka_unit_test(jumps_farther_than_16_bits_go_over_islands),
 		cmocka_unit_test(faults_come_in_the_order_of_the_source),
+		cmocka_unit_test(ipv6_addresses_are_compared_whole),
 		cmocka_unit_test(the_65th_update_of_a_packet_is_limit),
 		cmocka_unit_test(a_field_is_loaded_once),
 		cmocka_unit_test(a_guard_that_is_repeated_is_tested_once),
 		cmocka_unit_test(constants_are_folded),
 		cmocka_unit_test(the_reference_has_every_field),
+		cmocka_unit_test(each_use_has_a_table_of_its_own),
 		cmocka_unit_test(the_listing_says_what_each_table_holds),
 	};
 
