@@ -96,24 +96,50 @@ static struct key_bit join_bit(uint8_t op, struct key_bit x, struct key_bit y)
 		return y;
 	if (y.source == KEY_0 && op != IR_AND)
 		return x;
+	if (x.source >= KEY_SOURCE && x.source == y.source && x.bit == y.bit && (op == IR_AND || op == IR_OR))
+		return x;
 	return (struct key_bit){.source = KEY_OPAQUE};
 }
 
 static void find_bits(const struct ir *ir, const key_env *env, uint32_t value, struct key_bits *b, uint32_t *budget);
 
-/* Shift by a constant; left is positive. False: not a constant. */
+static bool constant(const struct ir *ir, const key_env *env, uint32_t value, uint64_t *c)
+{
+	const struct ir_value *v = &ir->values[key_resolve(ir, env, value)];
+
+	*c = v->imm;
+	return v->op == IR_CONST;
+}
+
+/* Shift by a constant, or multiplication and division by a power of two: places to the left, and what is shifted. False: neither. */
+static bool shift_count(const struct ir *ir, const key_env *env, const struct ir_value *v, int *n, uint32_t *shifted)
+{
+	uint64_t c;
+
+	*shifted = v->a;
+	if (v->op == IR_MUL && constant(ir, env, v->a, &c))
+		*shifted = v->b;
+	else if (!constant(ir, env, v->b, &c))
+		return false;
+	if (v->op == IR_SHL || v->op == IR_SHR) {
+		*n = v->op == IR_SHL ? (int)(c & 63) : -(int)(c & 63);
+		return true;
+	}
+	if (!c || (c & (c - 1)))
+		return false;
+	*n = v->op == IR_MUL ? __builtin_ctzll(c) : -__builtin_ctzll(c);
+	return true;
+}
+
 static bool shift_bits(const struct ir *ir, const key_env *env, const struct ir_value *v, struct key_bits *b, uint32_t *budget)
 {
-	uint32_t count = key_resolve(ir, env, v->b);
 	struct key_bits in;
+	uint32_t shifted;
 	int n;
 
-	if (ir->values[count].op != IR_CONST)
+	if (!shift_count(ir, env, v, &n, &shifted))
 		return false;
-	find_bits(ir, env, v->a, &in, budget);
-	n = (int)(ir->values[count].imm & 63);
-	if (v->op == IR_SHR)
-		n = -n;
+	find_bits(ir, env, shifted, &in, budget);
 	for (int i = 0; i < 64; i++)
 		b->bit[i] = i - n >= 0 && i - n < 64 ? in.bit[i - n] : (struct key_bit){.source = KEY_0};
 	return true;
@@ -156,6 +182,8 @@ static void find_bits(const struct ir *ir, const key_env *env, uint32_t value, s
 		return;
 	case IR_SHL:
 	case IR_SHR:
+	case IR_MUL:
+	case IR_DIV:
 		if (shift_bits(ir, env, v, b, budget))
 			return;
 		break;
