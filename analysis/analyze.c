@@ -55,6 +55,8 @@ int analysis_run(const struct program *program, struct analysis *a)
 		err = split_search(a->ir, &a->objects, &a->split);
 	if (!err)
 		err = find_by(a);
+	if (!err && a->split.verdict == SPLIT_PINNED)
+		err = witness_find(a->ir, &a->objects, &a->witnesses);
 	return err;
 }
 

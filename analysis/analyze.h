@@ -3,6 +3,7 @@
 #define ANALYSIS_ANALYZE_H
 
 #include "analysis/stages.h"
+#include "analysis/witness.h"
 
 struct analysis {
 	const struct program *program; /* not owned */
@@ -11,7 +12,8 @@ struct analysis {
 	struct objects objects;
 	struct stages stages;
 	struct split split;
-	struct dims by; /* what the steering program looks at; empty where no split was proved or none is needed */
+	struct dims by;             /* what the steering program looks at; empty where no split was proved or none is needed */
+	struct witnesses witnesses; /* of a pinned program */
 };
 
 /* Runs every stage. The program must outlive *a; free with analysis_fini(), also after a failure. 0 or -ENOMEM. */
@@ -27,5 +29,7 @@ void report_sentence(const struct analysis *a, char *text, size_t text_bytes);
 /* For people; one JSON object (form: docs/analysis.md). Errors show in ferror(out). */
 void report_text(const struct analysis *a, FILE *out);
 void report_json(const struct analysis *a, FILE *out);
+/* What to change so that it splits, and why it does not; nothing where it does. */
+void report_explain(const struct analysis *a, FILE *out);
 
 #endif

@@ -63,6 +63,32 @@ static void print_guards(const struct cert *c, FILE *out)
 	fputc(']', out);
 }
 
+static void print_witness(const struct witness *w, uint32_t i, FILE *out)
+{
+	fputs(i ? ",{\"a\":" : "{\"a\":", out);
+	print_hex(w->a, w->a_len, out);
+	fputs(",\"b\":", out);
+	print_hex(w->b, w->b_len, out);
+	fputs(",\"preload\":[", out);
+	for (uint32_t k = 0; k < w->n_preload; k++) {
+		fprintf(out, "%s{\"table\":%u,", k ? "," : "", w->preload[k].table);
+		print_u64("key", w->preload[k].key, out);
+		fputc(',', out);
+		print_u64("value", w->preload[k].value, out);
+		fputc('}', out);
+	}
+	fprintf(out, "],\"table\":%u,", w->table);
+	print_u64("key", w->key, out);
+	if (w->object == IR_NONE)
+		fputs(",\"object\":null,", out);
+	else
+		fprintf(out, ",\"object\":%u,", w->object);
+	print_u64("steer_a", w->steer_a, out);
+	fputc(',', out);
+	print_u64("steer_b", w->steer_b, out);
+	fputc('}', out);
+}
+
 static void print_split(const struct analysis *a, FILE *out)
 {
 	const struct cert *c = a->split.cert;
@@ -76,7 +102,10 @@ static void print_split(const struct analysis *a, FILE *out)
 		fputs("null", out);
 	fputs(",\"guard\":", out);
 	print_guards(c, out);
-	fputs(",\"witness\":[]}", out);
+	fputs(",\"witness\":[", out);
+	for (uint32_t i = 0; i < a->witnesses.n; i++)
+		print_witness(&a->witnesses.items[i], i, out);
+	fputs("]}", out);
 }
 
 static void print_coupled(const struct analysis *a, uint32_t object, FILE *out)

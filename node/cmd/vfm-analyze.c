@@ -19,7 +19,7 @@ enum { STATUS_DONE = 0, STATUS_UNUSABLE = 1, STATUS_USAGE = 2, STATUS_CONDITIONA
 struct options {
 	const char *expression, *filter, *check;
 	const char *certificate, *steer, *guarded;
-	bool json;
+	bool json, explain;
 };
 
 static const char help[] =
@@ -33,6 +33,7 @@ static const char help[] =
 	"\n"
 	"  -e, --expression EXPR    the filter, as a VFLisp expression\n"
 	"      --json               print one JSON object and nothing else\n"
+	"      --explain            say what to change where it cannot be split, or only under a condition\n"
 	"      --certificate OUT    write the proof that it may be split\n"
 	"      --steer OUT.bin      write the steering program: what it returns for a packet chooses the shard\n"
 	"      --guarded OUT.bin    write the filter with the certificate's guard in front: packets that break it are dropped\n"
@@ -52,12 +53,13 @@ static int usage_error(const char *what, const char *which)
 	return STATUS_USAGE;
 }
 
-enum long_only { OPT_JSON = 256, OPT_CERTIFICATE, OPT_STEER, OPT_GUARDED, OPT_CHECK, OPT_VERSION };
+enum long_only { OPT_JSON = 256, OPT_EXPLAIN, OPT_CERTIFICATE, OPT_STEER, OPT_GUARDED, OPT_CHECK, OPT_VERSION };
 
 static const struct option long_options[] = {
 	{"expression", required_argument, NULL, 'e'},
 	{"help", no_argument, NULL, 'h'},
 	{"json", no_argument, NULL, OPT_JSON},
+	{"explain", no_argument, NULL, OPT_EXPLAIN},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
 	{"steer", required_argument, NULL, OPT_STEER},
 	{"guarded", required_argument, NULL, OPT_GUARDED},
@@ -75,6 +77,9 @@ static int take_option(struct options *o, int option, char **argv)
 		return -1;
 	case OPT_JSON:
 		o->json = true;
+		return -1;
+	case OPT_EXPLAIN:
+		o->explain = true;
 		return -1;
 	case OPT_CERTIFICATE:
 		o->certificate = optarg;
@@ -113,7 +118,7 @@ static int check_options(const struct options *o, int more)
 		return usage_error("no filter", "");
 	if (more)
 		return usage_error("more than one filter", "");
-	if (o->check && (o->json || o->certificate || o->steer || o->guarded))
+	if (o->check && (o->json || o->explain || o->certificate || o->steer || o->guarded))
 		return usage_error("--check goes with a filter and nothing else", "");
 	if (is_standard(o->check) && is_standard(o->filter))
 		return usage_error("certificate and filter both from standard input", "");
@@ -258,6 +263,8 @@ static int print_report(const struct options *o, const struct analysis *a)
 		report_json(a, stdout);
 	else
 		report_text(a, stdout);
+	if (o->explain && !o->json)
+		report_explain(a, stdout);
 	return fflush(stdout) || ferror(stdout) ? failed("not all could be written", "standard output", "make room") : STATUS_DONE;
 }
 
