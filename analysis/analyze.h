@@ -29,6 +29,10 @@ void report_sentence(const struct analysis *a, char *text, size_t text_bytes);
 /* For people; one JSON object (form: docs/analysis.md). Errors show in ferror(out). */
 void report_text(const struct analysis *a, FILE *out);
 void report_json(const struct analysis *a, FILE *out);
+/* One self-contained page; name is the filter's, for its title. */
+void report_html(const struct analysis *a, const char *name, FILE *out);
+/* The dependence graph of values, for graphviz. */
+void report_dot(const struct analysis *a, FILE *out);
 /* What to change so that it splits, and why it does not; nothing where it does. */
 void report_explain(const struct analysis *a, FILE *out);
 

@@ -5,6 +5,7 @@
 #include "analysis/analyze.h"
 
 #define REPORT_MAX_SITES 4096 /* of an object that are listed */
+#define REPORT_MAX_INSNS 8192 /* of the program in the page */
 
 /* Each writes at most room bytes, NUL included, and cuts what does not fit. */
 void report_dim(const struct dim *d, char *text, size_t room);

@@ -18,7 +18,7 @@ enum { STATUS_DONE = 0, STATUS_UNUSABLE = 1, STATUS_USAGE = 2, STATUS_CONDITIONA
 
 struct options {
 	const char *expression, *filter, *check;
-	const char *certificate, *steer, *guarded;
+	const char *certificate, *steer, *guarded, *html, *dot;
 	bool json, explain;
 };
 
@@ -33,6 +33,8 @@ static const char help[] =
 	"\n"
 	"  -e, --expression EXPR    the filter, as a VFLisp expression\n"
 	"      --json               print one JSON object and nothing else\n"
+	"      --html F             write the report as one self-contained page\n"
+	"      --dot F              write the dependence graph for graphviz\n"
 	"      --explain            say what to change where it cannot be split, or only under a condition\n"
 	"      --certificate OUT    write the proof that it may be split\n"
 	"      --steer OUT.bin      write the steering program: what it returns for a packet chooses the shard\n"
@@ -53,13 +55,15 @@ static int usage_error(const char *what, const char *which)
 	return STATUS_USAGE;
 }
 
-enum long_only { OPT_JSON = 256, OPT_EXPLAIN, OPT_CERTIFICATE, OPT_STEER, OPT_GUARDED, OPT_CHECK, OPT_VERSION };
+enum long_only { OPT_JSON = 256, OPT_EXPLAIN, OPT_HTML, OPT_DOT, OPT_CERTIFICATE, OPT_STEER, OPT_GUARDED, OPT_CHECK, OPT_VERSION };
 
 static const struct option long_options[] = {
 	{"expression", required_argument, NULL, 'e'},
 	{"help", no_argument, NULL, 'h'},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"explain", no_argument, NULL, OPT_EXPLAIN},
+	{"html", required_argument, NULL, OPT_HTML},
+	{"dot", required_argument, NULL, OPT_DOT},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
 	{"steer", required_argument, NULL, OPT_STEER},
 	{"guarded", required_argument, NULL, OPT_GUARDED},
@@ -77,6 +81,12 @@ static int take_option(struct options *o, int option, char **argv)
 		return -1;
 	case OPT_JSON:
 		o->json = true;
+		return -1;
+	case OPT_HTML:
+		o->html = optarg;
+		return -1;
+	case OPT_DOT:
+		o->dot = optarg;
 		return -1;
 	case OPT_EXPLAIN:
 		o->explain = true;
@@ -118,11 +128,13 @@ static int check_options(const struct options *o, int more)
 		return usage_error("no filter", "");
 	if (more)
 		return usage_error("more than one filter", "");
-	if (o->check && (o->json || o->explain || o->certificate || o->steer || o->guarded))
+	if (o->check && (o->html || o->dot || o->json || o->explain || o->certificate || o->steer || o->guarded))
 		return usage_error("--check goes with a filter and nothing else", "");
 	if (is_standard(o->check) && is_standard(o->filter))
 		return usage_error("certificate and filter both from standard input", "");
-	if (o->json + is_standard(o->certificate) + is_standard(o->steer) + is_standard(o->guarded) > 1)
+	if (o->json + is_standard(o->certificate) + is_standard(o->steer) + is_standard(o->guarded) + is_standard(o->html) +
+		    is_standard(o->dot) >
+	    1)
 		return usage_error("more than one output for standard output", "");
 	return -1;
 }
@@ -255,10 +267,33 @@ static int write_outputs(const struct options *o, const struct analysis *a)
 	return status;
 }
 
+/* Opens, lets write, closes. dot: the graph, else the page. */
+static int write_report(const struct options *o, const char *name, bool dot, const struct analysis *a)
+{
+	FILE *out = is_standard(name) ? stdout : fopen(name, "w");
+	bool bad;
+
+	if (!out)
+		return failed(strerror(errno), name, "name a file that can be written");
+	if (dot)
+		report_dot(a, out);
+	else
+		report_html(a, o->filter ? o->filter : o->expression, out);
+	bad = fflush(out) || ferror(out);
+	if (out != stdout)
+		bad = fclose(out) || bad;
+	return bad ? failed("not all could be written", name, "make room") : STATUS_DONE;
+}
+
 static int print_report(const struct options *o, const struct analysis *a)
 {
-	if (is_standard(o->certificate) || is_standard(o->steer) || is_standard(o->guarded))
-		return STATUS_DONE;
+	int status = o->html ? write_report(o, o->html, false, a) : STATUS_DONE;
+
+	if (o->dot && status == STATUS_DONE)
+		status = write_report(o, o->dot, true, a);
+	if (status != STATUS_DONE || is_standard(o->certificate) || is_standard(o->steer) || is_standard(o->guarded) ||
+	    is_standard(o->html) || is_standard(o->dot))
+		return status;
 	if (o->json)
 		report_json(a, stdout);
 	else
