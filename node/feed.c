@@ -292,12 +292,24 @@ static void consider_adding(struct member *m, struct peer *p)
 	}
 }
 
+/* The first chunk was lost: the peer has not begun to pull in all this time. */
+static bool snapshot_unheard(const struct member *m, const struct peer *p, uint64_t now_us)
+{
+	return p->snap.active && !p->snap.pulled && now_us - p->snap.restarted_us >= m->env->limits.repeat_us;
+}
+
 static void acknowledged(struct member *m, struct peer *p, uint64_t number, bool gap, uint64_t now_us)
 {
 	bool first = !p->known;
 	if (p->snap.active) {
-		if (!log_at(&m->log, number + 1) && number < m->copy->number)
-			return; /* the old copy of a learner that needs a snapshot */
+		if (!log_at(&m->log, number + 1) && number < m->copy->number) {
+			/* The old copy of a learner that needs a snapshot. */
+			if (snapshot_unheard(m, p, now_us)) {
+				snapshot_start(m, p, 0, now_us);
+				feed(m, p, now_us);
+			}
+			return;
+		}
 		snapshot_stop(m, p);
 		first = true;
 	}
@@ -331,8 +343,8 @@ void feed_have(struct member *m, const struct wire_have *h, uint64_t from, uint6
 	}
 	if (same) {
 		acknowledged(m, p, h->number, h->gap, now_us);
-	} else if (!p->snap.active || (!p->snap.pulled && now_us - p->snap.restarted_us >= m->env->limits.repeat_us)) {
-		snapshot_start(m, p, 0, now_us); /* for the first time, or because the first chunk was lost */
+	} else if (!p->snap.active || snapshot_unheard(m, p, now_us)) {
+		snapshot_start(m, p, 0, now_us);
 		feed(m, p, now_us);
 	}
 }

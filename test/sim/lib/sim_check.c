@@ -120,9 +120,11 @@ static void commit_packets(struct sim *s, uint32_t shard, struct sim_history *h,
 				 h->position[k]);
 		h->started[k] = true;
 		h->position[k] = p->seq;
+		s->floors.committed++;
+		if (h->history < p->committed_in)
+			continue; /* by an old owner that does not know of the loss: what steerers go by is the newer commit */
 		p->committed_in = h->history;
 		p->committed = d->packets[i].verdict;
-		s->floors.committed++;
 		if (p->released && p->released_in == h->history &&
 		    (p->verdict.value != p->committed.value || p->verdict.error != p->committed.error))
 			sim_fail(s,
