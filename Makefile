@@ -151,7 +151,18 @@ $(replays): $(B)/%: $(OBJ)/%.o $(if $(filter fuzz,$(kind)),,$(OBJ)/test/fuzz/rep
 	$(call link,$(if $(filter fuzz,$(kind)),-fsanitize=fuzzer) $(filter %.o,$^),$(B)/libtest.a)
 fuzz-bins: $(replays)
 
--include $(all_objs:.o=.d) $(sim_objs:.o=.d)
+# The compiler for the other CPU, with what it needs of state and vm and no library; test/prop/jit_arm64.sh runs it in an emulator.
+CROSS_CC := aarch64-linux-gnu-gcc
+cross_src := test/cross/jit_cross.c $(shell grep -sL "<capstone" jit/*.c) $(wildcard vm/ir*.c) $(patsubst %,state/%.c,table table_queue table_state shard flat) \
+	$(patsubst %,vm/%.c,isa verify program packet step interp fuse fuse_list match lift lift_end lift_flow) $(patsubst %,test/lib/%.c,gen_program gen_traffic malform packets traffic)
+cross_objs := $(cross_src:%.c=build/arm64/%.o)
+build/arm64/%.o: %.c
+	@mkdir -p $(@D)
+	$(Q)$(CROSS_CC) $(base) $(CFLAGS) -MMD -MP -c -o $@ $<
+build/arm64/jit_cross: $(cross_objs)
+	$(Q)$(CROSS_CC) -static -o $@ $^
+
+-include $(all_objs:.o=.d) $(sim_objs:.o=.d) $(cross_objs:.o=.d)
 
 test: all
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(replays) $(scripts)

@@ -29,6 +29,8 @@ const char *jit_tier_name(enum jit_tier tier)
 
 #ifdef __x86_64__
 static const struct jit_target *const native = &jit_x86;
+#elif defined(__aarch64__)
+static const struct jit_target *const native = &jit_arm64;
 #else
 static const struct jit_target *const native = NULL;
 #endif

@@ -4,6 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     exec.c      executable memory, perf map                             jit.c     the API
+ *                                                                         arm64.c   the same to arm64, arm64_encode.c its instructions
  */
 #ifndef JIT_PARTS_H
 #define JIT_PARTS_H
@@ -127,7 +128,7 @@ struct jit_target {
 	void (*link)(struct jit_buf *b);
 };
 
-extern const struct jit_target jit_x86;
+extern const struct jit_target jit_x86, jit_arm64;
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
