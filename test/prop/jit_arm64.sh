@@ -47,7 +47,8 @@ for source in examples/*.vfl examples/manual/*.vfl examples/manual/*.vfm; do
 	case $source in
 	*.vfl) "$BUILD/bin/vflispc" -o "$binary" "$source" ;;
 	*) "$BUILD/bin/vfm-asm" -o "$binary" "$source" ;;
-	esac >/dev/null 2>&1 && [ -s "$binary" ] && n=$((n + 1)) || rm -f "$binary"
+	esac >/dev/null 2>&1 || rm -f "$binary"
+	[ -s "$binary" ] && n=$((n + 1))
 done
 if [ $n -lt 40 ]; then
 	echo "not ok - only $n examples compile"
