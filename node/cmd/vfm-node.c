@@ -1,6 +1,7 @@
 /* vfm-node: one node of a cluster: owns shards, steers a capture, or both; alone without a controller. Exit status: 0 done, 1 the
  * filter, an input or an output cannot be used, 2 the command line is wrong, 3 the capture is damaged. */
 #include "node/daemon.h"
+#include "node/wire.h"
 #include "vm/vfm.h"
 
 #include <errno.h>
@@ -13,6 +14,7 @@
 static const char help[] =
 	"usage: vfm-node [options] FILTER\n"
 	"       vfm-node [options] -e EXPR\n"
+	"       vfm-node --dpdk \"EAL ARGUMENTS\" --in PORT --out PORT ... (live ports; vfm-node --dpdk x --help)\n"
 	"\n"
 	"Runs FILTER on its part of a cluster's packets. With --controller it joins a cluster; without, it is alone and needs "
 	"--capture.\n"
@@ -202,6 +204,8 @@ int main(int argc, char **argv)
 	struct daemon_summary s = {0};
 	char why[DEPLOY_WHY_BYTES], *text;
 	struct sigaction action = {.sa_handler = on_signal};
+	if (wire_is_meant(argc, argv))
+		return wire_main(argc, argv);
 	int status = read_options(argc, argv, &o, &p);
 	if (status >= 0)
 		return status;

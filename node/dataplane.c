@@ -1,0 +1,622 @@
+/* dataplane.c: see dataplane.h. */
+#include "node/dataplane.h"
+
+#include <assert.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/eal_dpdk.h"
+#include "node/lane_dpdk.h"
+
+#define WINDOW         DATAPLANE_WINDOW_PKTS
+#define SEND_TRIES     32u
+#define YIELD_AFTER    256u /* rounds without work before the processor is offered to others */
+#define CORE_IS_DONE   UINT64_MAX
+#define PORT_OF(input) ((input)->port->number)
+
+_Static_assert(IO_BURST_PACKETS <= ENGINE_BURST_PACKETS, "a burst goes to the engine whole");
+_Static_assert((WINDOW & (WINDOW - 1)) == 0, "slots are numbered modulo a power of two");
+_Static_assert(EAL_MAX_CORES <= LOADED_MAX_CORES, "every core has an engine");
+
+struct request {
+	struct vfm_packet packet;
+	struct loaded *code;
+	uint32_t shard;
+	uint32_t slot;
+};
+
+struct reply {
+	struct vfm_result result;
+	uint32_t slot;
+	uint32_t unused;
+};
+
+struct outbox {
+	uint32_t n;
+	struct request requests[IO_BURST_PACKETS];
+};
+
+struct input {
+	struct io *port;
+	uint32_t queue;
+	FILE *verdicts;
+	struct dataplane_counts counts;
+};
+
+/* A packet between arrival and release. */
+struct slot {
+	struct vfm_packet packet;
+	struct vfm_result result;
+	void *frame;
+	struct input *input;
+	bool done;
+};
+
+/* Packets to let go, in order. */
+struct batch {
+	uint32_t n;
+	struct vfm_packet packets[IO_BURST_PACKETS];
+	struct vfm_result results[IO_BURST_PACKETS];
+	void *frames[IO_BURST_PACKETS];
+	struct input *inputs[IO_BURST_PACKETS];
+};
+
+struct core {
+	struct dataplane *dp;
+	uint32_t index;
+	struct loaded *code;
+	uint64_t generation;  /* of code */
+	uint32_t old_until;   /* slots before this one may belong to the code before */
+	uint64_t passed;      /* generations below are not used here any more; CORE_IS_DONE at the end */
+	bool drained;         /* nothing on the way, nothing more will be received */
+	uint32_t first, next; /* slots in use, counted without end */
+	uint32_t idle_rounds;
+	struct dataplane_core_counts counts;
+	uint32_t n_inputs;
+	struct input inputs[DATAPLANE_MAX_INPUTS];
+	struct slot window[WINDOW];
+	struct outbox outboxes[LOADED_MAX_CORES];
+	struct batch batch;
+};
+
+struct dataplane {
+	struct dataplane_config config;
+	struct loaded *code;
+	uint64_t generation;
+	bool stop;
+	struct core *cores[LOADED_MAX_CORES];
+	struct lane *requests[LOADED_MAX_CORES][LOADED_MAX_CORES]; /* [from][to] */
+	struct lane *replies[LOADED_MAX_CORES][LOADED_MAX_CORES];  /* [from][to] */
+};
+
+/* Counters have one writer; others may look. */
+static void count(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
+
+static uint64_t seen(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static uint32_t owner_of(const struct dataplane *dp, uint32_t shard)
+{
+	return shard % dp->config.cores;
+}
+
+/* ---- release ---- */
+
+static void send_or_drop(struct core *c, struct input *from, struct io *to, void *const *frames, uint32_t n)
+{
+	uint32_t queue = to->tx_queues ? c->index % to->tx_queues : 0;
+	uint32_t sent = 0;
+
+	for (uint32_t tries = 0; sent < n && tries < SEND_TRIES; tries++)
+		sent += io_tx(to, queue, frames + sent, n - sent);
+	count(&from->counts.sent, sent);
+	count(&from->counts.send_dropped, n - sent);
+	if (sent < n)
+		io_free(to, frames + sent, n - sent);
+}
+
+static void count_verdict(struct dataplane_counts *counts, const struct vfm_result *r)
+{
+	int error = verdict_error_index(r->error);
+
+	count(&counts->packets, 1);
+	if (error >= 0)
+		count(&counts->errors[error], 1);
+	else if (r->value == 0)
+		count(&counts->drop, 1);
+	else
+		count(&counts->accept, 1);
+	if (error < 0 && r->value >= 2)
+		count(&counts->log, 1);
+}
+
+static void tell(struct core *c, const struct batch *b, uint32_t i)
+{
+	const struct dataplane_config *config = &c->dp->config;
+
+	count_verdict(&b->inputs[i]->counts, &b->results[i]);
+	if (b->inputs[i]->verdicts)
+		(void)verdict_write(b->inputs[i]->verdicts, &b->results[i]);
+	for (uint32_t k = 0; k < config->n_mirrors; k++)
+		mirror_offer(config->mirrors[k], c->index, &b->packets[i], &b->results[i]);
+}
+
+/* Lets a batch go. Packets of one input leave in the order they came; neighbours of one input are sent together. */
+static void let_go(struct core *c, const struct batch *b)
+{
+	void *out[IO_BURST_PACKETS], *dropped[IO_BURST_PACKETS];
+	uint32_t n_out = 0, n_dropped = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct input *input = b->inputs[i];
+		bool last = i + 1 == b->n || b->inputs[i + 1] != input;
+
+		tell(c, b, i);
+		if (b->results[i].error == 0 && b->results[i].value)
+			out[n_out++] = b->frames[i];
+		else
+			dropped[n_dropped++] = b->frames[i];
+		if (!last)
+			continue;
+		if (n_out)
+			send_or_drop(c, input, c->dp->config.ports[!PORT_OF(input)], out, n_out);
+		if (n_dropped)
+			io_free(input->port, dropped, n_dropped);
+		n_out = n_dropped = 0;
+	}
+}
+
+static uint32_t release(struct core *c)
+{
+	struct batch *b = &c->batch;
+
+	b->n = 0;
+	while (c->first != c->next && b->n < IO_BURST_PACKETS && c->window[c->first % WINDOW].done) {
+		const struct slot *s = &c->window[c->first++ % WINDOW];
+
+		b->packets[b->n] = s->packet;
+		b->results[b->n] = s->result;
+		b->frames[b->n] = s->frame;
+		b->inputs[b->n++] = s->input;
+	}
+	if (b->n)
+		let_go(c, b);
+	return b->n;
+}
+
+/* ---- execution ---- */
+
+static void execute(struct core *c, struct loaded *code, const uint32_t *shards, const struct vfm_packet *packets, uint32_t n,
+		    struct vfm_result *results)
+{
+	struct shard *states[IO_BURST_PACKETS];
+
+	for (uint32_t i = 0; i < n; i++) {
+		states[i] = code->sharded.shards[shards[i]];
+		count(&code->shard_packets[shards[i]], 1);
+	}
+	engine_run(code->engines[c->index], states, packets, n, results);
+	count(&c->counts.executed, n);
+	count(&c->counts.bursts, 1);
+}
+
+/* Runs neighbours of the same code together. */
+static void serve_burst(struct core *c, uint32_t peer, const struct request *requests, uint32_t n)
+{
+	struct vfm_packet packets[IO_BURST_PACKETS];
+	struct vfm_result results[IO_BURST_PACKETS];
+	struct reply replies[IO_BURST_PACKETS];
+	uint32_t shards[IO_BURST_PACKETS], put;
+
+	for (uint32_t i = 0, k; i < n; i = k) {
+		for (k = i; k < n && requests[k].code == requests[i].code; k++) {
+			packets[k - i] = requests[k].packet;
+			shards[k - i] = requests[k].shard;
+		}
+		execute(c, requests[i].code, shards, packets, k - i, results + i);
+	}
+	for (uint32_t i = 0; i < n; i++)
+		replies[i] = (struct reply){.result = results[i], .slot = requests[i].slot};
+	put = lane_put(c->dp->replies[c->index][peer], replies, n);
+	assert(put == n);
+	(void)put;
+	count(&c->counts.served, n);
+}
+
+static uint32_t serve(struct core *c)
+{
+	struct request requests[IO_BURST_PACKETS];
+	uint32_t total = 0;
+
+	for (uint32_t peer = 0; peer < c->dp->config.cores; peer++) {
+		uint32_t n;
+
+		if (peer == c->index)
+			continue;
+		n = lane_get(c->dp->requests[peer][c->index], requests, IO_BURST_PACKETS);
+		if (n)
+			serve_burst(c, peer, requests, n);
+		total += n;
+	}
+	return total;
+}
+
+static uint32_t collect(struct core *c)
+{
+	struct reply replies[IO_BURST_PACKETS];
+	uint32_t total = 0;
+
+	for (uint32_t peer = 0; peer < c->dp->config.cores; peer++) {
+		uint32_t n = peer == c->index ? 0 : lane_get(c->dp->replies[peer][c->index], replies, IO_BURST_PACKETS);
+
+		for (uint32_t i = 0; i < n; i++) {
+			struct slot *s = &c->window[replies[i].slot % WINDOW];
+
+			assert(!s->done);
+			s->result = replies[i].result;
+			s->done = true;
+		}
+		total += n;
+	}
+	return total;
+}
+
+/* ---- reception ---- */
+
+/* Where the packets of a burst go. */
+struct steered {
+	uint32_t shards[IO_BURST_PACKETS];
+	bool refused[IO_BURST_PACKETS]; /* by the guard */
+	bool all_own;
+};
+
+static void steer(const struct core *c, const struct io_burst *b, struct steered *s)
+{
+	const struct plan *plan = c->code->plan;
+
+	s->all_own = true;
+	for (uint32_t i = 0; i < b->n; i++) {
+		s->refused[i] = !plan_guard_holds(plan, &b->packets[i]);
+		s->shards[i] = s->refused[i] ? 0 : plan_shard(plan, &b->packets[i]);
+		s->all_own &= s->refused[i] || owner_of(c->dp, s->shards[i]) == c->index;
+	}
+}
+
+/* Runs those packets of the burst that are this core's, in order; which[] says where their results belong. */
+static uint32_t execute_own(struct core *c, const struct io_burst *b, const struct steered *s, uint32_t *which,
+			    struct vfm_result *results)
+{
+	struct vfm_packet packets[IO_BURST_PACKETS];
+	uint32_t shards[IO_BURST_PACKETS], n = 0;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		if (s->refused[i] || owner_of(c->dp, s->shards[i]) != c->index)
+			continue;
+		packets[n] = b->packets[i];
+		shards[n] = s->shards[i];
+		which[n++] = i;
+	}
+	if (n)
+		execute(c, c->code, shards, packets, n, results);
+	return n;
+}
+
+static void run_through(struct core *c, struct input *input, const struct io_burst *b, const struct steered *s)
+{
+	struct vfm_result results[IO_BURST_PACKETS];
+	uint32_t which[IO_BURST_PACKETS], n = execute_own(c, b, s, which, results);
+	struct batch *batch = &c->batch;
+
+	batch->n = b->n;
+	for (uint32_t i = 0; i < b->n; i++) {
+		batch->packets[i] = b->packets[i];
+		batch->frames[i] = b->frames[i];
+		batch->inputs[i] = input;
+		batch->results[i] = (struct vfm_result){.error = VERDICT_ERROR_GUARD};
+	}
+	for (uint32_t i = 0; i < n; i++)
+		batch->results[which[i]] = results[i];
+	let_go(c, batch);
+}
+
+/* Asks the owners of the shards that are not this core's. */
+static void ask(struct core *c, const struct io_burst *b, const struct steered *s, uint32_t first_slot)
+{
+	for (uint32_t i = 0; i < b->n; i++) {
+		uint32_t owner = owner_of(c->dp, s->shards[i]);
+		struct outbox *o = &c->outboxes[owner];
+
+		if (s->refused[i] || owner == c->index)
+			continue;
+		o->requests[o->n++] =
+			(struct request){.packet = b->packets[i], .code = c->code, .shard = s->shards[i], .slot = first_slot + i};
+	}
+	for (uint32_t peer = 0; peer < c->dp->config.cores; peer++) {
+		struct outbox *o = &c->outboxes[peer];
+		uint32_t put = o->n ? lane_put(c->dp->requests[c->index][peer], o->requests, o->n) : 0;
+
+		assert(put == o->n);
+		count(&c->counts.asked, put);
+		o->n = 0;
+	}
+}
+
+/* The caller has made sure of room for a burst. */
+static void run_windowed(struct core *c, struct input *input, const struct io_burst *b, const struct steered *s)
+{
+	struct vfm_result results[IO_BURST_PACKETS];
+	uint32_t which[IO_BURST_PACKETS], n, first = c->next;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		assert(c->next - c->first < WINDOW);
+		c->window[c->next++ % WINDOW] = (struct slot){
+			.packet = b->packets[i],
+			.frame = b->frames[i],
+			.input = input,
+			.result = {.error = VERDICT_ERROR_GUARD},
+			.done = s->refused[i],
+		};
+	}
+	ask(c, b, s, first);
+	n = execute_own(c, b, s, which, results);
+	for (uint32_t i = 0; i < n; i++) {
+		struct slot *slot = &c->window[(first + which[i]) % WINDOW];
+
+		slot->result = results[i];
+		slot->done = true;
+	}
+}
+
+static uint32_t receive(struct core *c, struct input *input)
+{
+	struct io_burst b;
+	struct steered s;
+
+	if (WINDOW - (c->next - c->first) < IO_BURST_PACKETS || !io_rx(input->port, input->queue, &b))
+		return 0;
+	steer(c, &b, &s);
+	if (s.all_own && c->first == c->next)
+		run_through(c, input, &b, &s);
+	else
+		run_windowed(c, input, &b, &s);
+	return b.n;
+}
+
+/* ---- a core's loop ---- */
+
+/* Between two bursts. The code before is passed once every packet steered by it has been released, here and, since release waits for
+ * the reply, on every core that was asked. */
+static void adopt(struct core *c)
+{
+	uint64_t generation = __atomic_load_n(&c->dp->generation, __ATOMIC_ACQUIRE);
+
+	if (generation != c->generation) {
+		c->code = c->dp->code;
+		c->generation = generation;
+		c->old_until = c->next;
+	}
+	/* The difference counts modulo 2^32; at most WINDOW slots are in use. */
+	if (c->passed != c->generation && (int32_t)(c->first - c->old_until) >= 0)
+		__atomic_store_n(&c->passed, c->generation, __ATOMIC_RELEASE);
+}
+
+static bool receives(const struct core *c)
+{
+	if (__atomic_load_n(&c->dp->stop, __ATOMIC_RELAXED))
+		return false;
+	for (uint32_t i = 0; i < c->n_inputs; i++)
+		if (!__atomic_load_n(&c->inputs[i].port->ended, __ATOMIC_RELAXED))
+			return true;
+	return false;
+}
+
+static bool all_drained(struct core *c)
+{
+	if (c->first == c->next)
+		__atomic_store_n(&c->drained, true, __ATOMIC_RELEASE);
+	for (uint32_t i = 0; i < c->dp->config.cores; i++)
+		if (!__atomic_load_n(&c->dp->cores[i]->drained, __ATOMIC_ACQUIRE))
+			return false;
+	return true;
+}
+
+/* One round; how many packets it moved. */
+static uint32_t work(struct core *c, bool receiving)
+{
+	uint32_t n = serve(c) + collect(c);
+
+	n += release(c);
+	for (uint32_t i = 0; receiving && i < c->n_inputs; i++)
+		n += receive(c, &c->inputs[i]);
+	return n;
+}
+
+static void account(struct core *c, uint64_t cycles, uint32_t worked)
+{
+	if (worked) {
+		count(&c->counts.busy_cycles, cycles);
+		c->idle_rounds = 0;
+		return;
+	}
+	count(&c->counts.empty_rounds, 1);
+	if (++c->idle_rounds >= YIELD_AFTER) {
+		c->idle_rounds = 0;
+		sched_yield();
+	}
+}
+
+void dataplane_run_core(struct dataplane *dp, uint32_t core)
+{
+	struct core *c = dp->cores[core];
+	uint64_t before = eal_cycles();
+
+	for (;;) {
+		bool receiving = receives(c);
+		uint32_t worked;
+		uint64_t now;
+
+		adopt(c);
+		worked = work(c, receiving);
+		now = eal_cycles();
+		account(c, now - before, worked);
+		before = now;
+		if (!receiving && all_drained(c))
+			break;
+	}
+	__atomic_store_n(&c->passed, CORE_IS_DONE, __ATOMIC_RELEASE);
+}
+
+void dataplane_stop(struct dataplane *dp)
+{
+	__atomic_store_n(&dp->stop, true, __ATOMIC_RELAXED);
+}
+
+/* ---- from outside ---- */
+
+void dataplane_swap(struct dataplane *dp, struct loaded *code)
+{
+	dp->code = code;
+	__atomic_store_n(&dp->generation, dp->generation + 1, __ATOMIC_RELEASE);
+}
+
+bool dataplane_swapped(const struct dataplane *dp)
+{
+	for (uint32_t i = 0; i < dp->config.cores; i++)
+		if (__atomic_load_n(&dp->cores[i]->passed, __ATOMIC_ACQUIRE) < dp->generation)
+			return false;
+	return true;
+}
+
+static void add_counts(struct dataplane_counts *sum, const struct dataplane_counts *c)
+{
+	sum->packets += seen(&c->packets);
+	sum->accept += seen(&c->accept);
+	sum->log += seen(&c->log);
+	sum->drop += seen(&c->drop);
+	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
+		sum->errors[i] += seen(&c->errors[i]);
+	sum->sent += seen(&c->sent);
+	sum->send_dropped += seen(&c->send_dropped);
+}
+
+struct dataplane_counts dataplane_counts(const struct dataplane *dp, uint32_t port)
+{
+	struct dataplane_counts sum = {0};
+
+	for (uint32_t i = 0; i < dp->config.cores; i++)
+		for (uint32_t k = 0; k < dp->cores[i]->n_inputs; k++)
+			if (PORT_OF(&dp->cores[i]->inputs[k]) == port)
+				add_counts(&sum, &dp->cores[i]->inputs[k].counts);
+	return sum;
+}
+
+struct dataplane_core_counts dataplane_core_counts(const struct dataplane *dp, uint32_t core)
+{
+	const struct dataplane_core_counts *c = &dp->cores[core]->counts;
+
+	return (struct dataplane_core_counts){
+		.executed = seen(&c->executed),
+		.served = seen(&c->served),
+		.asked = seen(&c->asked),
+		.bursts = seen(&c->bursts),
+		.busy_cycles = seen(&c->busy_cycles),
+		.empty_rounds = seen(&c->empty_rounds),
+	};
+}
+
+uint64_t dataplane_received(const struct dataplane *dp)
+{
+	uint64_t n = 0;
+
+	for (uint32_t port = 0; port < 2; port++) {
+		struct io_counters c;
+
+		io_counters(dp->config.ports[port], &c);
+		n += c.received;
+	}
+	return n;
+}
+
+/* ---- making ---- */
+
+static void add_inputs(struct dataplane *dp)
+{
+	uint32_t number = 0;
+
+	for (uint32_t port = 0; port < (dp->config.one_way ? 1 : 2); port++) {
+		struct io *io = dp->config.ports[port];
+
+		assert(io->number == port && io->rx_queues <= IO_MAX_QUEUES);
+		/* A transmit queue has one writer, as long as there are as many of them as cores that receive. */
+		assert(dp->config.ports[!port]->tx_queues >= (io->rx_queues < dp->config.cores ? io->rx_queues : dp->config.cores));
+		for (uint32_t queue = 0; queue < io->rx_queues; queue++) {
+			struct core *c = dp->cores[queue % dp->config.cores];
+
+			c->inputs[c->n_inputs++] =
+				(struct input){.port = io, .queue = queue, .verdicts = dp->config.verdicts[number++]};
+		}
+	}
+}
+
+static bool add_lanes(struct dataplane *dp)
+{
+	for (uint32_t from = 0; from < dp->config.cores; from++) {
+		for (uint32_t to = 0; to < dp->config.cores; to++) {
+			if (from == to)
+				continue;
+			dp->requests[from][to] = lane_new(WINDOW, sizeof(struct request));
+			dp->replies[from][to] = lane_new(WINDOW, sizeof(struct reply));
+			if (!dp->requests[from][to] || !dp->replies[from][to])
+				return false;
+		}
+	}
+	return true;
+}
+
+struct dataplane *dataplane_new(const struct dataplane_config *config, struct loaded *code)
+{
+	struct dataplane *dp = calloc(1, sizeof(*dp));
+	bool ok = dp != NULL;
+
+	assert(config->cores >= 1 && config->cores <= LOADED_MAX_CORES && code->cores >= config->cores);
+	if (!dp)
+		return NULL;
+	dp->config = *config;
+	dp->code = code;
+	dp->generation = 1;
+	for (uint32_t i = 0; i < config->cores && ok; i++) {
+		dp->cores[i] = calloc(1, sizeof(*dp->cores[i]));
+		ok = dp->cores[i] != NULL;
+		if (ok) {
+			dp->cores[i]->dp = dp;
+			dp->cores[i]->index = i;
+		}
+	}
+	ok = ok && add_lanes(dp);
+	if (!ok) {
+		dataplane_free(dp);
+		return NULL;
+	}
+	add_inputs(dp);
+	return dp;
+}
+
+void dataplane_free(struct dataplane *dp)
+{
+	if (!dp)
+		return;
+	for (uint32_t from = 0; from < LOADED_MAX_CORES; from++) {
+		for (uint32_t to = 0; to < LOADED_MAX_CORES; to++) {
+			lane_free(dp->requests[from][to]);
+			lane_free(dp->replies[from][to]);
+		}
+		free(dp->cores[from]);
+	}
+	free(dp);
+}
