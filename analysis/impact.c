@@ -269,11 +269,20 @@ static void step_value(struct impact *m, uint32_t value)
 		mark_object(m, m->stages->object_of[value], m->level[value]);
 }
 
+/* What the branch's two sides can come to; what its own block may have faulted at has not happened when it is taken. */
+static uint8_t ends_of_sides(const struct impact *m, uint32_t block)
+{
+	struct ends e = {.set = m->may_limit ? OUT_LIMIT : 0};
+
+	for (uint32_t k = 0; k < m->ir->blocks[block].n_succs; k++)
+		add_ends(&e, m->ends[m->ir->blocks[block].succ[k].block]);
+	return e.set;
+}
+
 static void mark_sinks(struct impact *m)
 {
 	for (uint32_t block = 0; block < m->ir->n_blocks; block++) {
 		const struct ir_block *b = &m->ir->blocks[block];
-		uint8_t level = level_of(m->ends[block].set);
 
 		if (!(m->ir->facts.block[block] & IR_REACHED))
 			continue;
@@ -281,8 +290,8 @@ static void mark_sinks(struct impact *m)
 			mark_value(m, b->a, level_of(ends_of_return(m->ir, b->a).set));
 		/* Sides that meet only at the end, or that a limit may tell apart. */
 		if (b->term == IR_BRANCH && (m->control->ipdom[block] == m->ir->n_blocks || m->may_limit))
-			mark_branch(m, block, level);
-		mark_faults(m, block, level);
+			mark_branch(m, block, level_of(ends_of_sides(m, block)));
+		mark_faults(m, block, level_of(m->ends[block].set));
 	}
 }
 

@@ -94,7 +94,7 @@ static void snapshot_start(struct member *m, struct peer *p, uint64_t instead, u
 	snapshot_stop(m, p);
 	p->snap.active = true;
 	p->snap.instead = instead;
-	p->snap.restarted_us = now_us;
+	p->snap.restarted_us = p->snap.heard_us = now_us;
 	m->env->n_snapshots++;
 	m->counters.snapshots_begun++;
 }
@@ -292,10 +292,12 @@ static void consider_adding(struct member *m, struct peer *p)
 	}
 }
 
-/* The first chunk was lost: the peer has not begun to pull in all this time. */
+/* The first chunk was lost, so the peer has not begun to pull; or the peer has given its unfinished copy up and waits: one that builds
+ * repeats PULL. */
 static bool snapshot_unheard(const struct member *m, const struct peer *p, uint64_t now_us)
 {
-	return p->snap.active && !p->snap.pulled && now_us - p->snap.restarted_us >= m->env->limits.repeat_us;
+	uint64_t patience_us = (p->snap.pulled ? 4 : 1) * m->env->limits.repeat_us;
+	return p->snap.active && now_us - p->snap.heard_us >= patience_us;
 }
 
 static void acknowledged(struct member *m, struct peer *p, uint64_t number, bool gap, uint64_t now_us)
@@ -393,6 +395,7 @@ void feed_pull(struct member *m, const struct wire_pull *w, uint64_t from, uint6
 		goes_on = again;
 	}
 	p->snap.pulled = true;
+	p->snap.heard_us = now_us;
 	if (goes_on)
 		take_progress(p, w, again);
 	feed(m, p, now_us);

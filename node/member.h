@@ -88,6 +88,7 @@ struct peer {
 		uint32_t n_flying;
 		uint64_t flying[MEMBER_MAX_CREDIT]; /* first hashes of the chunks on their way */
 		uint64_t restarted_us;
+		uint64_t heard_us; /* last PULL, or when it was (re)started */
 		struct snapshot walk;
 	} snap;
 };

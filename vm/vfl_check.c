@@ -226,7 +226,7 @@ static bool take_arguments(struct vfl *c, const struct form *form, const struct 
 static struct vfl_node *list_expression(struct vfl *c, const struct vfl_sexp *s)
 {
 	const struct form *form;
-	struct vfl_args args;
+	struct vfl_args *args;
 
 	if (!s->n) {
 		vfl_error(c, s, "empty parentheses; write an operation, like (= proto 6)");
@@ -247,9 +247,10 @@ static struct vfl_node *list_expression(struct vfl *c, const struct vfl_sexp *s)
 		unknown_form(c, s->first);
 		return vfl_num(c, 0);
 	}
-	if (!take_arguments(c, form, s, &args))
+	args = vfl_alloc(c, sizeof(*args));
+	if (!take_arguments(c, form, s, args))
 		return vfl_num(c, 0);
-	return form->make(c, &args);
+	return form->make(c, args);
 }
 
 struct vfl_node *vfl_expression(struct vfl *c, const struct vfl_sexp *s)

@@ -23,7 +23,7 @@ struct vt_entry {
 };
 
 struct vt_program {
-	struct vt_node *root; /* one of nodes */
+	struct vt_node *root;  /* one of nodes */
 	struct vt_node *nodes; /* owned */
 	uint32_t n_nodes;
 	char text[VFL_TREE_MAX_TEXT];

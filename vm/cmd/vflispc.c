@@ -128,25 +128,25 @@ static int read_options(int argc, char **argv, struct options *o)
 	return check_options(argc, argv, o, act);
 }
 
-/* Opens the text output that -o names. */
-static FILE *open_text(const struct options *o)
-{
-	return o->output && strcmp(o->output, "-") != 0 ? fopen(o->output, "w") : stdout;
-}
-
 static int print_assembly(const struct options *o, const uint8_t *code, uint32_t len, const struct vfl_listing *listing)
 {
-	FILE *out = open_text(o);
+	const char *name = o->output ? o->output : "-";
+	char *text = NULL;
+	size_t bytes = 0;
+	FILE *out = open_memstream(&text, &bytes);
 	int ret;
 
 	if (!out)
-		return cannot("write it", o->output, -errno);
+		return cannot("write it", name, -errno);
 	for (uint32_t i = 0; listing && i < listing->n_tables; i++)
 		fprintf(out, "; table %u: %s\n", listing->tables[i].number, listing->tables[i].meaning);
 	ret = dis_disassemble(code, len, o->verbose ? DIS_VERBOSE | DIS_ADDRESSES : 0, out);
-	if (out != stdout ? fclose(out) : fflush(out))
-		ret = -errno;
-	return ret ? cannot("write it", o->output ? o->output : "standard output", ret) : EXIT_SUCCESS;
+	if (fclose(out) && !ret)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = file_write(name, text, (uint32_t)bytes);
+	free(text);
+	return ret ? cannot("write it", name, ret) : EXIT_SUCCESS;
 }
 
 static void print_summary(const char *name, const struct vfm_proof *proof, uint32_t len, FILE *out)
