@@ -3,8 +3,8 @@
 #define CONTROLLER_FLEET_H
 
 #include "controller/gate.h"
+#include "controller/json.h"
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <sys/types.h>
 

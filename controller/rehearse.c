@@ -124,8 +124,8 @@ static int run_single(struct rehearsal *h, bool flat, const char *verdicts, cons
 	if (flat)
 		args[n++] = "--flat";
 	for (uint32_t i = 0; i < h->fleet.n_common; i++) {
-		if (flat && strcmp(h->fleet.common[i], "--shards") == 0)
-			i++;
+		if (flat && (!strcmp(h->fleet.common[i], "--shards") || !strcmp(h->fleet.common[i], "--capacity")))
+			i++; /* the flat machine is not split, and its tables have no end */
 		else
 			args[n++] = h->fleet.common[i];
 	}

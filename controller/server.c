@@ -1,10 +1,10 @@
 #include "controller/server.h"
 
 #include "controller/gate.h"
+#include "controller/json.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -235,7 +235,10 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 static void on_gone(void *ctx, uint64_t id)
 {
 	struct daemon *d = ctx;
-	node_gone(&d->node, id, d->now_us);
+	if (id == OUTBOX_CONTROLLER) /* another one may come to the same place */
+		(void)link_connect(d->link, id, d->options.controller);
+	else
+		node_gone(&d->node, id, d->now_us);
 }
 
 static void send_all(struct daemon *d)
