@@ -652,10 +652,27 @@ static uint32_t watch_nodes(struct reconciler *r, uint64_t now_us)
 	return n;
 }
 
+/* Two controllers may see the nodes differently for a while, and undo each other's placement: one acts at a time. */
+static bool leads(struct reconciler *r, uint64_t now_us)
+{
+	uint64_t holder = 0;
+	if (!r->options.leader_ms)
+		return true;
+	if (r->leader_asked_us && now_us - r->leader_asked_us < r->options.leader_ms * 250) /* a quarter of the lease */
+		return r->leads;
+	r->leader_asked_us = now_us;
+	r->leads = r->store->lease(r->store->ctx, "leader", r->options.self, now_us / 1000, r->options.leader_ms, &holder) == 0 &&
+		   holder == r->options.self;
+	return r->leads;
+}
+
 void reconciler_tick(struct reconciler *r, uint64_t now_us)
 {
 	uint32_t n_alive = watch_nodes(r, now_us);
 	if (!read_store(r))
+		return;
+	send_roster(r, now_us);
+	if (!leads(r, now_us))
 		return;
 	measure(r, now_us);
 	if (n_alive >= r->options.min_nodes || r->shards[0].config.epoch) {
@@ -664,5 +681,4 @@ void reconciler_tick(struct reconciler *r, uint64_t now_us)
 	}
 	for (uint32_t i = 0; i < r->options.n_shards; i++)
 		send_want(r, i, now_us);
-	send_roster(r, now_us);
 }

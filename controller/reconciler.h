@@ -26,6 +26,8 @@ struct reconciler_options {
 	uint64_t repeat_us; /* WANT and CONFIG are repeated */
 	uint64_t
 		loss_us; /* owner suspected and nobody in sync for this long: the loss is declared; 0: never without the operator */
+	uint64_t
+		leader_ms; /* of several controllers one acts, until it has been silent this long; 0: all act, which is safe but restless */
 	uint32_t min_nodes; /* no shard is placed for the first time before this many have reported */
 };
 
@@ -90,6 +92,8 @@ struct reconciler {
 	bool reread;
 	uint64_t measured_us;
 	uint64_t roster_us;
+	uint64_t leader_asked_us;
+	bool leads;
 	int64_t scale;       /* usable nodes, by name; < 0: all */
 	uint32_t n_steerers; /* registered in the store, not known dead */
 	uint64_t steerers[RECONCILER_MAX_NODES];

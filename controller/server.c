@@ -229,6 +229,7 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 					.lease_us = o->lease_us,
 					.repeat_us = 50000,
 					.loss_us = o->loss_us,
+					.leader_ms = 1000,
 					.min_nodes = o->min_nodes};
 	if (!err && getrandom(&ro.self, sizeof ro.self, 0) != sizeof ro.self)
 		err = -EIO;

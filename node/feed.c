@@ -431,6 +431,8 @@ static bool tick_peer(struct member *m, struct peer *p, uint64_t now_us)
 		return true;
 	if (owes)
 		send_sync(m, p, now_us);
+	if (p->known)
+		consider_adding(m, p); /* the epoch may have opened since its last answer */
 	if (p->state == PEER_ASKED)
 		ask(m, 1, p->id);
 	else if (p->state == PEER_IN_SYNC && (silent || surplus(m, p)))

@@ -124,7 +124,7 @@ struct sim {
 	uint64_t now;
 	uint32_t n_shards, n_streams, n_nodes, n_controllers, n_procs;
 	enum release_mode release;
-	bool may_lose;
+	bool may_lose, leased;
 	uint32_t drop_percent, dup_percent, slow_percent;
 	uint32_t table_capacity;
 	struct sim_proc procs[SIM_MAX_PROCS];
@@ -167,6 +167,6 @@ void sim_release(struct sim *s, struct sim_proc *p);
 void sim_check_end(struct sim *s);
 
 extern bool safeguard_removed[SAFEGUARD_COUNT]; /* in the simulator's build (state/safeguard.h) */
-extern struct sim *sim_now; /* the run that is going on: callbacks have only their process */
+extern struct sim *sim_now;                     /* the run that is going on: callbacks have only their process */
 
 #endif

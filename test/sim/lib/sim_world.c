@@ -223,6 +223,12 @@ static int sim_watch(void *ctx, uint64_t *revision)
 	return s->real_store.watch(s->real_store.ctx, revision);
 }
 
+static int sim_lease(void *ctx, const char *name, uint64_t holder, uint64_t now_ms, uint64_t ttl_ms, uint64_t *holder_now)
+{
+	struct sim *s = ctx;
+	return s->real_store.lease(s->real_store.ctx, name, holder, now_ms, ttl_ms, holder_now);
+}
+
 /* ---- processes ---- */
 
 static struct member_limits limits(void)
@@ -253,6 +259,7 @@ static void start_controller(struct sim *s, struct sim_proc *p)
 				       .lease_us = LEASE_US,
 				       .repeat_us = 3000,
 				       .loss_us = s->may_lose ? 15000 : 0,
+				       .leader_ms = s->leased ? 20 : 0,
 				       .min_nodes = 2};
 	outbox_init(&p->out, p->id, PLAN);
 	if (reconciler_init(&p->reconciler, &o, &s->store, (struct reconciler_out){p, controller_send}, s->now))
@@ -590,6 +597,27 @@ static bool settled(const struct sim *s, uint32_t shard)
 	return false;
 }
 
+/* The controllers have brought the shard to where they want it. */
+static bool placed(const struct sim *s, uint32_t shard)
+{
+	if (s->n_controllers > 1 && !s->leased)
+		return true; /* they may disagree */
+	for (uint32_t i = 0; i < s->n_controllers; i++) {
+		const struct reconciler *r = &s->procs[i].reconciler;
+		const struct reconciler_shard *x = &r->shards[shard];
+		uint64_t holder = 0;
+		if (s->leased && (s->real_store.lease(s->real_store.ctx, "leader", 0, 0, 0, &holder), holder != r->options.self))
+			continue;
+		if (r->n_drained >= s->n_nodes)
+			continue; /* nobody may have anything: all stays where it is */
+		uint64_t owner = x->owner < 0 ? 0 : r->nodes[x->owner].id, standby = x->standby < 0 ? 0 : r->nodes[x->standby].id;
+		if (x->config.owner != owner || x->config.n_in_sync != (standby ? 1 : 0) ||
+		    (standby && x->config.in_sync[0] != standby))
+			return false;
+	}
+	return true;
+}
+
 static bool done(const struct sim *s)
 {
 	if (s->chaos_left)
@@ -603,7 +631,7 @@ static bool done(const struct sim *s)
 			return false;
 	}
 	for (uint32_t k = 0; k < s->n_shards; k++)
-		if (!settled(s, k))
+		if (!settled(s, k) || !placed(s, k))
 			return false;
 	return true;
 }
@@ -693,6 +721,7 @@ static void configure(struct sim *s)
 	s->dup_percent = rng_chance(r, 50) ? rng_below(r, 10) : 0;
 	s->slow_percent = rng_chance(r, 60) ? rng_below(r, 10) : 0;
 	s->store_fails = rng_chance(r, 30);
+	s->leased = rng_chance(r, 60);
 	s->table_capacity = 4 + rng_below(r, 12);
 	s->chaos_left = 12 + rng_below(r, 14);
 }
@@ -730,7 +759,7 @@ bool sim_run(struct sim *s, uint64_t seed, bool verbose)
 		sim_fail(s, "no memory");
 		return false;
 	}
-	s->store = (struct store){s, sim_get, sim_list, sim_commit, sim_watch, NULL, NULL};
+	s->store = (struct store){s, sim_get, sim_list, sim_commit, sim_watch, sim_lease, NULL};
 	configure(s);
 	make_streams(s);
 	make_procs(s);
@@ -738,7 +767,7 @@ bool sim_run(struct sim *s, uint64_t seed, bool verbose)
 	while (!s->failed && s->n_heap && s->now < END_US && !done(s))
 		step(s);
 	if (!s->failed && !done(s))
-		sim_fail(s, "wedged: not everything was released");
+		sim_fail(s, "wedged: not everything was released, or placement was not reached");
 	if (!s->failed)
 		sim_check_end(s);
 	count_floors(s);
