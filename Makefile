@@ -218,8 +218,8 @@ build/docs/%.svg: docs/%.dot
 deps:
 	@sh .ci/deps.sh all
 
-# libvfm is state and vm in one library, with the manual's C API as its only exported names.
-libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm))
+# libvfm is state, vm and jit in one library, with the manual's C API as its only exported names.
+libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm) $(call lib_src,jit))
 $(B)/libvfm.a: $(libvfm_objs)
 	@rm -f $@
 	$(Q)ar rcs $@ $^

@@ -8,12 +8,16 @@
 #include "vm/interp.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
+#include "vm/vfm_engine.h"
 
 #define PRELOAD_ROOM_FIRST 64u
 
 struct vfm_private {
 	struct program *program; /* NULL: nothing loaded */
 	struct interp *interp;
+	const struct vfm_engine *engine; /* NULL: the interpreter */
+	void *made;                      /* by engine for program and made_limit; NULL: nothing yet */
+	uint32_t made_limit;
 	struct shard *shard;
 	uint32_t table0_entries; /* of vfm_flow_table_init; 0: not called */
 	uint64_t time_us;
@@ -39,8 +43,16 @@ vfm_state_t *vfm_create(void)
 	return vm;
 }
 
+static void drop_made(struct vfm_private *p)
+{
+	if (p->made)
+		p->engine->drop(p->made);
+	p->made = NULL;
+}
+
 static void unload(struct vfm_private *p)
 {
+	drop_made(p);
 	interp_free(p->interp);
 	shard_free(p->shard);
 	program_free(p->program);
@@ -98,7 +110,8 @@ static int init_table0(struct vfm_private *p, uint32_t entries)
 int vfm_load_program(vfm_state_t *vm, const uint8_t *program, uint32_t len)
 {
 	struct vfm_private *p = vm->priv;
-	struct vfm_private next = {.table0_entries = p->table0_entries, .time_us = p->time_us, .input = p->input};
+	struct vfm_private next = {
+		.table0_entries = p->table0_entries, .time_us = p->time_us, .input = p->input, .engine = p->engine};
 	struct vfm_reject reject;
 
 	next.program = program_new(program, len, 0, &reject);
@@ -160,6 +173,30 @@ static struct vfm_packet packet_of(const struct vfm_private *p, const uint8_t *d
 	return (struct vfm_packet){.data = data, .len = len, .input = p->input, .time_us = p->time_us};
 }
 
+/* The engine has made what runs the program under this limit. False: out of memory; the interpreter can always run it. */
+static bool make_ready(struct vfm_private *p, uint32_t insn_limit)
+{
+	if (p->made && p->made_limit == insn_limit)
+		return true;
+	drop_made(p);
+	p->made = p->engine->make(p->program, insn_limit);
+	p->made_limit = insn_limit;
+	return p->made != NULL;
+}
+
+int vfm_use_engine(vfm_state_t *vm, const struct vfm_engine *engine)
+{
+	struct vfm_private *p = vm->priv;
+
+	drop_made(p);
+	p->engine = engine;
+	if (engine && p->program && !make_ready(p, vm->hot.insn_limit)) {
+		p->engine = NULL;
+		return fail(vm, VFM_ERROR_NO_MEMORY, "out of memory while compiling; the interpreter goes on");
+	}
+	return VFM_SUCCESS;
+}
+
 int vfm_execute(vfm_state_t *vm, const uint8_t *packet, uint16_t packet_len)
 {
 	struct vfm_private *p = vm->priv;
@@ -167,7 +204,10 @@ int vfm_execute(vfm_state_t *vm, const uint8_t *packet, uint16_t packet_len)
 
 	if (!p->program)
 		return fail(vm, VFM_ERROR_INVALID_PROGRAM, "no program is loaded");
-	interp_run(p->interp, p->shard, &view, vm->hot.insn_limit, &p->result);
+	if (p->engine && make_ready(p, vm->hot.insn_limit))
+		p->engine->run(p->made, p->shard, &view, &p->result);
+	else
+		interp_run(p->interp, p->shard, &view, vm->hot.insn_limit, &p->result);
 	return public_result(&p->result);
 }
 

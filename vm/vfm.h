@@ -47,6 +47,10 @@ int vfm_load_program_file(vfm_state_t *vm, const char *filename);
 /* Why the last call failed; never NULL; valid until the next call on vm. */
 const char *vfm_last_reason(const vfm_state_t *vm);
 
+/* From now on programs run as machine code where this CPU and system allow, else by the interpreter as before; the results are the
+ * same. Before or after loading. VFM_ERROR_NO_MEMORY. */
+int vfm_enable_jit(vfm_state_t *vm);
+
 /* Runs the program on one packet. Returns what RET returned if it fits a positive int, INT_MAX if larger, or a negative error code:
  * VFM_ERROR_BOUNDS, VFM_ERROR_DIVISION_BY_ZERO, VFM_ERROR_LIMIT, VFM_ERROR_INVALID_PROGRAM (nothing loaded). What the packet
  * stored before its error stays stored. */

@@ -189,6 +189,30 @@ static void the_limit_is_the_one_that_was_set(void **state)
 	vfm_destroy(vm);
 }
 
+static void the_jit_gives_what_the_interpreter_gives(void **state)
+{
+	(void)state;
+	for (int before = 0; before < 2; before++) {
+		vfm_state_t *vm = vfm_create();
+
+		if (before)
+			assert_int_equal(vfm_enable_jit(vm), VFM_SUCCESS);
+		assert_int_equal(vfm_execute(vm, packet, 64), VFM_ERROR_INVALID_PROGRAM);
+		vfm_load_program(vm, counter, sizeof(counter));
+		vfm_flow_table_init(vm, 10);
+		assert_int_equal(vfm_execute(vm, packet, 64), 1);
+		assert_int_equal(vfm_enable_jit(vm), VFM_SUCCESS);
+		assert_int_equal(vfm_execute(vm, packet, 64), 2);
+		vm->hot.insn_limit = 3; /* of 4: compiled again */
+		assert_int_equal(vfm_execute(vm, packet, 64), VFM_ERROR_LIMIT);
+		vm->hot.insn_limit = 4;
+		assert_int_equal(vfm_execute(vm, packet, 64), 4); /* what was added before the error stays */
+		vfm_load_program(vm, length, sizeof(length));
+		assert_int_equal(vfm_execute(vm, packet, 33), 33);
+		vfm_destroy(vm);
+	}
+}
+
 static void every_error_has_a_name_and_the_manuals_words(void **state)
 {
 	(void)state;
@@ -214,6 +238,7 @@ int main(void)
 		cmocka_unit_test(time_and_input_are_what_was_set),
 		cmocka_unit_test(single_steps_show_the_machine),
 		cmocka_unit_test(the_limit_is_the_one_that_was_set),
+		cmocka_unit_test(the_jit_gives_what_the_interpreter_gives),
 		cmocka_unit_test(every_error_has_a_name_and_the_manuals_words),
 	};
 
