@@ -8,7 +8,8 @@
 #include "jit/parts.h"
 #include "vm/vfm.h"
 
-#define PREFETCH_AHEAD 8 /* packets */
+#define PREFETCH_AHEAD 8  /* packets */
+#define HINT_AHEAD     16 /* packets whose entries are on their way from memory together */
 
 struct jit {
 	const struct program *program;
@@ -17,6 +18,7 @@ struct jit {
 	enum jit_tier tier;
 	struct jit_exec exec;
 	jit_fn run;
+	struct jit_hint hint;
 	struct jit_counts counts;
 };
 
@@ -83,6 +85,7 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 		j->tier = JIT_SCALAR;
 		j->run = (jit_fn)(uintptr_t)j->exec.code;
 		jit_perf_map(&j->exec, "vfm_filter");
+		(void)jit_hint_new(p, native, &j->hint); /* it runs without */
 	} else {
 		j->interp = interp_new(p);
 		if (!j->interp) {
@@ -100,6 +103,7 @@ void jit_free(struct jit *j)
 		return;
 	interp_free(j->interp);
 	jit_exec_free(&j->exec);
+	jit_hint_free(&j->hint);
 	free(j);
 }
 
@@ -142,6 +146,8 @@ void jit_run(struct jit *j, struct shard *s, const struct vfm_packet *packet, st
 void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards, struct vfm_result *results)
 {
 	for (uint32_t i = 0; i < n; i++) {
+		if (i % HINT_AHEAD == 0)
+			jit_hint_burst(&j->hint, n - i < HINT_AHEAD ? n - i : HINT_AHEAD, packets + i, shards + i);
 		if (i + PREFETCH_AHEAD < n)
 			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
 		if (j->run)

@@ -4,7 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     exec.c      executable memory, perf map                             jit.c     the API
- *                                                                         arm64.c   the same to arm64, arm64_encode.c its instructions
+ *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
  */
 #ifndef JIT_PARTS_H
 #define JIT_PARTS_H
@@ -143,5 +143,19 @@ int jit_exec_new(const uint8_t *code, size_t bytes, struct jit_exec *out);
 void jit_exec_free(struct jit_exec *e);
 /* Appends a line to /tmp/perf-PID.map if VFM_PERF_MAP is set; failures are silent. */
 void jit_perf_map(const struct jit_exec *e, const char *name);
+
+/* ---- prefetch: bursts of loop-free programs with tables ---- */
+struct jit_hint {
+	struct jit_exec exec;
+	jit_fn run;     /* NULL: there is nothing to prefetch */
+	uint32_t table; /* dense index: the one that hints are about */
+};
+/* 0, with run NULL for programs without tables or with loops; -errno. */
+int jit_hint_new(const struct program *p, const struct jit_target *t, struct jit_hint *out);
+void jit_hint_free(struct jit_hint *h);
+/* The key of the packet's first table instruction, if that is on h->table; else any. False: the packet ends in an error before. */
+bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key);
+/* Prefetches for the packets that run next, where tables are large. */
+void jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards);
 
 #endif

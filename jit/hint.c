@@ -1,0 +1,137 @@
+/* hint.c: which entry a packet will look at first, found before it runs, so that a burst can have the entries fetched from memory together.
+ *
+ * The code is the program's own, ended where a path comes to its first table instruction: there it returns the key. A hint changes nothing; a
+ * wrong one costs a cache line. So paths to other tables than the first one met return 0, and values of time and state may be stale.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "jit/parts.h"
+#include "vm/vfm.h"
+
+/* Below this many entries a table is in the cache anyway. */
+#define FEWEST_ENTRIES 8192u
+#define PREFETCH_AHEAD 8 /* packets */
+
+static void blank(struct ir *ir, uint32_t first, uint32_t end)
+{
+	for (uint32_t v = first; v < end; v++)
+		ir->values[v] = (struct ir_value){.op = IR_CONST, .a = IR_NONE, .b = IR_NONE};
+}
+
+/* The block is cut off before value `end`, whose place gets the constant 0, and returns value key. */
+static void end_block(struct ir *ir, struct ir_block *b, uint32_t end, uint32_t key)
+{
+	blank(ir, end, b->first + b->n_values);
+	b->n_values = end - b->first + (end < b->first + b->n_values);
+	b->term = IR_RET;
+	b->n_succs = 0;
+	b->a = key;
+	b->b = IR_NONE;
+}
+
+/* The first table instruction of the block, IR_NONE: none. */
+static uint32_t first_access(const struct ir *ir, const struct ir_block *b)
+{
+	for (uint32_t v = b->first; v < b->first + b->n_values; v++)
+		if (ir_ops[ir->values[v].op].flags & (IR_F_READ | IR_F_UPDATE))
+			return v;
+	return IR_NONE;
+}
+
+/* Cuts every path at its first access. Blocks without a cycle are in topological order. Returns the number of the table, -1: no access. */
+static int cut(struct ir *ir, uint8_t *reached)
+{
+	int table = -1;
+
+	reached[0] = 1;
+	for (uint32_t i = 0; i < ir->n_blocks; i++) {
+		struct ir_block *b = &ir->blocks[i];
+		uint32_t access = first_access(ir, b);
+
+		if (!reached[i]) {
+			end_block(ir, b, b->first, IR_NONE);
+			ir->facts.block[i] = 0;
+		} else if (access != IR_NONE) {
+			const struct ir_value *v = &ir->values[access];
+
+			if (table < 0)
+				table = v->table;
+			end_block(ir, b, access, v->table == table ? v->a : access);
+		}
+		for (unsigned k = 0; k < b->n_succs; k++)
+			if (ir->facts.block[i] & (k ? IR_TAKES_1 : IR_TAKES_0))
+				reached[b->succ[k].block] = 1;
+	}
+	return table;
+}
+
+/* Code for ir after cut(). */
+static int compile(const struct ir *ir, const struct jit_target *t, struct jit_hint *h)
+{
+	uint8_t *needed = NULL;
+	struct jit_buf b = {0};
+	int err = jit_dead(ir, &needed);
+
+	if (!err)
+		err = jit_gen(ir, needed, t, UINT32_MAX, &b);
+	if (!err)
+		err = jit_exec_new(b.code, b.n, &h->exec);
+	if (!err)
+		h->run = (jit_fn)(uintptr_t)h->exec.code;
+	jit_buf_fini(&b);
+	free(needed);
+	return err;
+}
+
+int jit_hint_new(const struct program *p, const struct jit_target *t, struct jit_hint *out)
+{
+	struct ir *ir = ir_new(p, NULL);
+	uint8_t *reached = ir ? calloc(ir->n_blocks, 1) : NULL;
+	int err = reached ? 0 : -ENOMEM, table = -1;
+
+	*out = (struct jit_hint){0};
+	if (!err && !ir->has_cycle) {
+		jit_fold(ir);
+		err = jit_cse(ir);
+		if (!err)
+			table = cut(ir, reached);
+	}
+	if (!err && table >= 0) {
+		out->table = (uint32_t)p->table_index[table];
+		err = compile(ir, t, out);
+	}
+	free(reached);
+	ir_free(ir);
+	return err;
+}
+
+void jit_hint_free(struct jit_hint *h)
+{
+	jit_exec_free(&h->exec);
+	h->run = NULL;
+}
+
+bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key)
+{
+	struct jit_env env = {.shard = s, .input = packet->input};
+	struct jit_ret ret = h->run(packet->data, packet->len, &env);
+
+	*key = ret.value;
+	return ret.error == VFM_SUCCESS;
+}
+
+void jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
+{
+	for (uint32_t i = 0; h->run && i < n; i++) {
+		const struct table *t = shards[i]->tables[h->table];
+		uint64_t key;
+
+		if (!t || table_held(t) < FEWEST_ENTRIES)
+			continue;
+		if (i + PREFETCH_AHEAD < n)
+			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
+		if (jit_hint_key(h, shards[i], &packets[i], &key))
+			table_prefetch(t, key);
+	}
+}
