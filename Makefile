@@ -159,8 +159,11 @@ cross_objs := $(cross_src:%.c=build/arm64/%.o)
 build/arm64/%.o: %.c
 	@mkdir -p $(@D)
 	$(Q)$(CROSS_CC) $(base) $(CFLAGS) -MMD -MP -c -o $@ $<
+# By way of a library, so that only what is called has to link.
 build/arm64/jit_cross: $(cross_objs)
-	$(Q)$(CROSS_CC) -static -o $@ $^
+	@rm -f $(@D)/libcross.a
+	$(Q)ar rcs $(@D)/libcross.a $(filter-out $<,$^)
+	$(Q)$(CROSS_CC) -static -o $@ $< $(@D)/libcross.a
 
 -include $(all_objs:.o=.d) $(sim_objs:.o=.d) $(cross_objs:.o=.d)
 
