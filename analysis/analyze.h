@@ -3,6 +3,7 @@
 #define ANALYSIS_ANALYZE_H
 
 #include "analysis/stages.h"
+#include "analysis/transfer.h"
 #include "analysis/witness.h"
 
 struct analysis {
@@ -12,8 +13,9 @@ struct analysis {
 	struct objects objects;
 	struct stages stages;
 	struct split split;
-	struct dims by;             /* what the steering program looks at; empty where no split was proved or none is needed */
-	struct witnesses witnesses; /* of a pinned program */
+	struct dims by;                /* what the steering program looks at; empty where no split was proved or none is needed */
+	struct witnesses witnesses;    /* of a pinned program */
+	struct transfer_sums transfer; /* of a capture, if the caller ran one; else no packets */
 };
 
 /* Runs every stage. The program must outlive *a; free with analysis_fini(), also after a failure. 0 or -ENOMEM. */

@@ -252,6 +252,22 @@ static void print_program(const struct analysis *a, FILE *out)
 	fputs("</pre></div>\n", out);
 }
 
+static void print_transfer(const struct transfer_sums *s, FILE *out)
+{
+	if (!s->packets)
+		return;
+	fprintf(out,
+		"<h2>Keeping a standby up to date</h2>\n<div class=\"card\"><table>\n<tr><th>sent (over %" PRIu64
+		" packets)<th class=\"n\">bytes a packet<th class=\"n\">(a) is so many times as much</tr>\n",
+		s->packets);
+#define ROW(letter, text) \
+	fprintf(out, "<tr><td>(%c) %s<td class=\"n\">%.2f<td class=\"n\">%.1f</tr>\n", #letter[0] + 32, text, \
+		transfer_bytes_per_packet(s, TRANSFER_##letter), transfer_ratio(s, TRANSFER_##letter));
+	TRANSFER_BASELINES(ROW)
+#undef ROW
+	fputs("</table></div>\n", out);
+}
+
 static void print_limits(const struct analysis *a, FILE *out)
 {
 	const struct ir_path *p = &a->ir->path;
@@ -269,6 +285,7 @@ void report_html(const struct analysis *a, const char *name, FILE *out)
 	print_stages(a, out);
 	print_objects(a, out);
 	print_drawing(a, out);
+	print_transfer(&a->transfer, out);
 	if (a->split.verdict >= SPLIT_CONDITIONAL) {
 		fputs("<h2>What would make it split</h2>\n<div class=\"card\"><pre>", out);
 		report_explain(a, out); /* its text has none of the characters to be escaped */

@@ -165,6 +165,29 @@ static void print_numbers(const struct analysis *a, FILE *out)
 	fputc('}', out);
 }
 
+static void print_transfer(const struct transfer_sums *s, FILE *out)
+{
+	const char *comma = "";
+
+	fputs(",\"transfer\":", out);
+	if (!s->packets) {
+		fputs("null", out);
+		return;
+	}
+	fputc('{', out);
+#define ROW(letter, text) \
+	fprintf(out, "%s\"%c\":{\"bytes_per_packet\":%.3f,\"ratio\":", comma, #letter[0] + 32, \
+		transfer_bytes_per_packet(s, TRANSFER_##letter)); \
+	if (s->bytes[TRANSFER_##letter]) \
+		fprintf(out, "%.3f}", transfer_ratio(s, TRANSFER_##letter)); \
+	else \
+		fputs("null}", out); \
+	comma = ",";
+	TRANSFER_BASELINES(ROW)
+#undef ROW
+	fputc('}', out);
+}
+
 void report_json(const struct analysis *a, FILE *out)
 {
 	fputc('{', out);
@@ -175,5 +198,6 @@ void report_json(const struct analysis *a, FILE *out)
 		print_object(a, i, out);
 	fputc(']', out);
 	print_numbers(a, out);
+	print_transfer(&a->transfer, out);
 	fputs("}\n", out);
 }

@@ -149,6 +149,19 @@ static void print_bound(const char *what, uint64_t n, FILE *out)
 		fprintf(out, ", at most %" PRIu64 " %s", n, what);
 }
 
+static void print_transfer(const struct transfer_sums *s, FILE *out)
+{
+	if (!s->packets)
+		return;
+	fprintf(out, "\nkeeping a standby up to date over %" PRIu64 " packets: bytes a packet, and how many times as much (a) is\n",
+		s->packets);
+#define ROW(letter, text) \
+	fprintf(out, "  (%c) %-72s %12.2f %10.1f\n", #letter[0] + 32, text, transfer_bytes_per_packet(s, TRANSFER_##letter), \
+		transfer_ratio(s, TRANSFER_##letter));
+	TRANSFER_BASELINES(ROW)
+#undef ROW
+}
+
 void report_text(const struct analysis *a, FILE *out)
 {
 	char text[3 * LINE_BYTES];
@@ -163,4 +176,5 @@ void report_text(const struct analysis *a, FILE *out)
 	print_bound("table accesses", a->ir->path.accesses, out);
 	print_bound("updates", a->ir->path.updates, out);
 	fputc('\n', out);
+	print_transfer(&a->transfer, out);
 }

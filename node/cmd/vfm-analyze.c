@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "analysis/analyze.h"
+#include "node/capture.h"
 #include "vm/file.h"
 #include "vm/filter.h"
 #include "vm/vfm.h"
@@ -18,7 +19,7 @@ enum { STATUS_DONE = 0, STATUS_UNUSABLE = 1, STATUS_USAGE = 2, STATUS_CONDITIONA
 
 struct options {
 	const char *expression, *filter, *check;
-	const char *certificate, *steer, *guarded, *html, *dot;
+	const char *certificate, *steer, *guarded, *html, *dot, *capture;
 	bool json, explain;
 };
 
@@ -39,6 +40,7 @@ static const char help[] =
 	"      --certificate OUT    write the proof that it may be split\n"
 	"      --steer OUT.bin      write the steering program: what it returns for a packet chooses the shard\n"
 	"      --guarded OUT.bin    write the filter with the certificate's guard in front: packets that break it are dropped\n"
+	"      --capture F          say what keeping a standby up to date would cost on this capture\n"
 	"      --check CERT         only check the certificate against FILTER\n"
 	"      --version            print the version\n"
 	"  -h, --help               print this text\n"
@@ -55,13 +57,25 @@ static int usage_error(const char *what, const char *which)
 	return STATUS_USAGE;
 }
 
-enum long_only { OPT_JSON = 256, OPT_EXPLAIN, OPT_HTML, OPT_DOT, OPT_CERTIFICATE, OPT_STEER, OPT_GUARDED, OPT_CHECK, OPT_VERSION };
+enum long_only {
+	OPT_JSON = 256,
+	OPT_EXPLAIN,
+	OPT_HTML,
+	OPT_DOT,
+	OPT_CAPTURE,
+	OPT_CERTIFICATE,
+	OPT_STEER,
+	OPT_GUARDED,
+	OPT_CHECK,
+	OPT_VERSION
+};
 
 static const struct option long_options[] = {
 	{"expression", required_argument, NULL, 'e'},
 	{"help", no_argument, NULL, 'h'},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"explain", no_argument, NULL, OPT_EXPLAIN},
+	{"capture", required_argument, NULL, OPT_CAPTURE},
 	{"html", required_argument, NULL, OPT_HTML},
 	{"dot", required_argument, NULL, OPT_DOT},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
@@ -81,6 +95,9 @@ static int take_option(struct options *o, int option, char **argv)
 		return -1;
 	case OPT_JSON:
 		o->json = true;
+		return -1;
+	case OPT_CAPTURE:
+		o->capture = optarg;
 		return -1;
 	case OPT_HTML:
 		o->html = optarg;
@@ -128,10 +145,10 @@ static int check_options(const struct options *o, int more)
 		return usage_error("no filter", "");
 	if (more)
 		return usage_error("more than one filter", "");
-	if (o->check && (o->html || o->dot || o->json || o->explain || o->certificate || o->steer || o->guarded))
+	if (o->check && (o->capture || o->html || o->dot || o->json || o->explain || o->certificate || o->steer || o->guarded))
 		return usage_error("--check goes with a filter and nothing else", "");
-	if (is_standard(o->check) && is_standard(o->filter))
-		return usage_error("certificate and filter both from standard input", "");
+	if (is_standard(o->check) + is_standard(o->filter) + is_standard(o->capture) > 1)
+		return usage_error("more than one input from standard input", "");
 	if (o->json + is_standard(o->certificate) + is_standard(o->steer) + is_standard(o->guarded) + is_standard(o->html) +
 		    is_standard(o->dot) >
 	    1)
@@ -315,6 +332,40 @@ static int verdict_status(const struct analysis *a)
 	}
 }
 
+/* Packets that the guard refuses change nothing and are left out. */
+static int run_capture(struct transfer *t, const struct cert *cert, struct capture *c)
+{
+	struct vfm_packet packet;
+	int rc;
+
+	while ((rc = capture_next(c, &packet)) > 0)
+		if (!cert || cert_guard_holds(cert, packet.data, packet.len))
+			transfer_packet(t, &packet);
+	if (rc)
+		fprintf(stderr, "vfm-analyze: %s\n", capture_error(c));
+	return rc ? STATUS_UNUSABLE : STATUS_DONE;
+}
+
+static int measure_transfer(const char *name, struct analysis *a)
+{
+	char error[CAPTURE_ERROR_BYTES];
+	struct capture *c = NULL;
+	struct transfer *t;
+	int status;
+
+	if (capture_open(name, &c, error)) {
+		fprintf(stderr, "vfm-analyze: %s\n", error);
+		return STATUS_UNUSABLE;
+	}
+	t = transfer_new(a->ir, &a->objects, &a->stages);
+	status = t ? run_capture(t, a->split.cert, c) : failed("out of memory", name, "close other programs");
+	if (status == STATUS_DONE)
+		a->transfer = transfer_sums(t);
+	transfer_free(t);
+	capture_close(c);
+	return status;
+}
+
 static int analyze(const struct options *o, const struct program *p)
 {
 	static struct analysis a;
@@ -324,7 +375,9 @@ static int analyze(const struct options *o, const struct program *p)
 		analysis_fini(&a);
 		return failed("out of memory", "the analysis", "close other programs");
 	}
-	status = write_outputs(o, &a);
+	status = o->capture ? measure_transfer(o->capture, &a) : STATUS_DONE;
+	if (status == STATUS_DONE)
+		status = write_outputs(o, &a);
 	if (status == STATUS_DONE)
 		status = print_report(o, &a);
 	if (status == STATUS_DONE)
