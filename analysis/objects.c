@@ -89,15 +89,7 @@ static bool is_partial(const struct ir *ir, const struct object *o, const uint32
 	return true;
 }
 
-static bool shares_table(const struct objects *o, const struct object *x)
-{
-	for (uint32_t i = 0; i < o->n; i++)
-		if (&o->items[i] != x && o->items[i].table == x->table)
-			return true;
-	return false;
-}
-
-static void classify(const struct ir *ir, struct objects *all, struct object *o, const uint32_t *uses)
+static void classify(const struct ir *ir, struct object *o, const uint32_t *uses)
 {
 	const struct program *p = ir->program;
 
@@ -105,9 +97,27 @@ static void classify(const struct ir *ir, struct objects *all, struct object *o,
 		if (ir_ops[ir->values[o->sites[i]].op].flags & IR_F_UPDATE)
 			o->updateable = true;
 	o->kind = o->updateable ? OBJECT_OWNED : OBJECT_CONFIG;
-	if (o->updateable && p->tables[p->table_index[o->table]].idle_s == 0 && !shares_table(all, o) &&
-	    is_partial(ir, o, uses, &o->merge_class))
+	if (o->updateable && p->tables[p->table_index[o->table]].idle_s == 0 && is_partial(ir, o, uses, &o->merge_class))
 		o->kind = OBJECT_PARTIAL;
+}
+
+/* A partial object has a table of its own, or shares it with such that are merged in the same way. Constants of two objects may
+ * differ, so theirs are not shared. */
+static void keep_partials_apart(struct objects *all)
+{
+	bool mixed[256] = {false};
+
+	for (uint32_t i = 0; i < all->n; i++)
+		for (uint32_t j = 0; j < i; j++) {
+			const struct object *x = &all->items[i], *y = &all->items[j];
+
+			if (x->table == y->table && (x->kind != OBJECT_PARTIAL || y->kind != OBJECT_PARTIAL ||
+						     x->merge_class != CERT_SUM || y->merge_class != CERT_SUM))
+				mixed[x->table] = true;
+		}
+	for (uint32_t i = 0; i < all->n; i++)
+		if (all->items[i].kind == OBJECT_PARTIAL && mixed[all->items[i].table])
+			all->items[i].kind = OBJECT_OWNED;
 }
 
 static int group_sites(const struct ir *ir, const uint32_t *sites, uint32_t n, uint32_t *parent, uint32_t *members,
@@ -154,7 +164,8 @@ int objects_find(const struct ir *ir, struct objects *o)
 	if (sites && parent && members && uses)
 		err = group_sites(ir, sites, n, parent, members, o);
 	for (uint32_t i = 0; !err && i < o->n; i++)
-		classify(ir, o, &o->items[i], uses);
+		classify(ir, &o->items[i], uses);
+	keep_partials_apart(o);
 	if (err)
 		objects_fini(o);
 	free(uses);
