@@ -3,7 +3,11 @@
 
 #include "analysis/key.h"
 
-#define BUDGET 4096 /* values looked at per key: deeper ones are opaque */
+#define BUDGET   1024       /* values looked at per key: deeper ones are opaque */
+#define COMPARES (1u << 18) /* values compared per key in search of an equal one: later ones count as different */
+
+/* What a key's anatomy may still cost. */
+enum { LOOKS, COMPARISONS, N_BUDGETS };
 
 uint32_t key_resolve(const struct ir *ir, const key_env *env, uint32_t value)
 {
@@ -49,22 +53,24 @@ static void all_bits(struct key_bits *b, uint32_t source)
 		b->bit[i] = (struct key_bit){.source = source};
 }
 
-/* The first value of the program that is computed like this one. */
-static uint32_t canonical(const struct ir *ir, const key_env *env, uint32_t value)
+/* The first value of the program that is computed like this one, as far as the budget goes. */
+static uint32_t canonical(const struct ir *ir, const key_env *env, uint32_t value, uint32_t *budget)
 {
-	for (uint32_t v = 0; v < value; v++) {
-		uint32_t budget = BUDGET;
+	for (uint32_t v = 0; v < value && budget[COMPARISONS]; v++) {
+		uint32_t room = budget[COMPARISONS] < BUDGET ? budget[COMPARISONS] : BUDGET, left = room;
 
-		if (ir->values[v].op == ir->values[value].op && ir->values[v].imm == ir->values[value].imm &&
-		    key_same(ir, env, v, value, &budget))
+		if (ir->values[v].op != ir->values[value].op || ir->values[v].imm != ir->values[value].imm)
+			continue;
+		if (key_same(ir, env, v, value, &left))
 			return v;
+		budget[COMPARISONS] -= room - left ? room - left : 1;
 	}
 	return value;
 }
 
-static void source_bits(const struct ir *ir, const key_env *env, uint32_t value, struct key_bits *b)
+static void source_bits(const struct ir *ir, const key_env *env, uint32_t value, struct key_bits *b, uint32_t *budget)
 {
-	uint32_t source = KEY_SOURCE + canonical(ir, env, value);
+	uint32_t source = KEY_SOURCE + canonical(ir, env, value, budget);
 	unsigned width = ir_ops[ir->values[value].op].bytes ? 8u * ir_ops[ir->values[value].op].bytes : 64;
 
 	for (unsigned i = 0; i < 64; i++)
@@ -164,11 +170,11 @@ static void find_bits(const struct ir *ir, const key_env *env, uint32_t value, s
 {
 	const struct ir_value *v = &ir->values[value = key_resolve(ir, env, value)];
 
-	if (*budget == 0) {
+	if (budget[LOOKS] == 0) {
 		all_bits(b, KEY_OPAQUE);
 		return;
 	}
-	(*budget)--;
+	budget[LOOKS]--;
 	switch (v->op) {
 	case IR_CONST:
 		for (unsigned i = 0; i < 64; i++)
@@ -197,7 +203,7 @@ static void find_bits(const struct ir *ir, const key_env *env, uint32_t value, s
 	default:
 		break;
 	}
-	source_bits(ir, env, value, b);
+	source_bits(ir, env, value, b, budget);
 }
 
 /* Does bit y continue x, one place further up? */
@@ -227,10 +233,10 @@ static void find_fields(struct key_form *f)
 
 void key_form(const struct ir *ir, const key_env *env, uint32_t value, struct key_form *form)
 {
-	uint32_t budget = BUDGET;
+	uint32_t budget[N_BUDGETS] = {BUDGET, COMPARES};
 
 	memset(form, 0, sizeof(*form));
-	find_bits(ir, env, value, &form->bits, &budget);
+	find_bits(ir, env, value, &form->bits, budget);
 	for (unsigned i = 0; i < 64; i++)
 		if (form->bits.bit[i].source != KEY_0)
 			form->width = (uint8_t)(i + 1);
