@@ -1,7 +1,7 @@
 # A state-migrating packet-filter cluster. Goals:
 #
 #   make all        build libraries, programs (build/bin/) and test suites (make bins: the programs alone)
-#   make demo       the guided tour of README.md; ends with "0 differing verdicts of N packets"
+#   make demo       rehearse a real cluster on generated traffic (or FILTER=... CAPTURE=...); ends with "0 differing verdicts of N packets"
 #   make test       every test that fits in two minutes (what CI runs)
 #   make test-all   the long runs: 10^6 generated cases, sanitizers, clang, long fuzzing, every mutant
 #   make bench      all benchmarks (bench-vm, bench-table, ...); each also writes build/bench/NAME.json
@@ -178,7 +178,7 @@ test-all:
 	$(MAKE) mutants lint
 
 demo: bins
-	@BUILD=$(B) bash test/tools/demo.sh
+	@BUILD=$(B) FILTER="$(FILTER)" CAPTURE="$(CAPTURE)" bash test/tools/demo.sh
 
 fuzz:
 	+@$(MAKE) CC=clang SAN=fuzzer-no-link,address,undefined fuzz-bins
