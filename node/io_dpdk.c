@@ -7,6 +7,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <net/if.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_errno.h>
@@ -36,6 +40,7 @@ struct dpdk_port {
 	uint16_t id;
 	bool started;
 	bool removed;
+	unsigned interface;   /* of the kernel, below; 0: none */
 	int timestamp_offset; /* -1: none */
 	uint64_t timestamp_flag;
 	uint64_t anchor_cycles, anchor_us, hz;
@@ -204,12 +209,27 @@ static void port_counters(struct io *io, struct io_counters *c)
 	}
 }
 
+/* The drivers over a kernel interface do not follow its link, and learn nothing of its end. */
+static bool interface_up(unsigned index)
+{
+	struct ifreq request = {0};
+	int s = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool up = s >= 0 && if_indextoname(index, request.ifr_name) && ioctl(s, SIOCGIFFLAGS, &request) == 0 &&
+		  (request.ifr_flags & IFF_RUNNING);
+
+	if (s >= 0)
+		close(s);
+	return up;
+}
+
 static bool port_link_up(struct io *io)
 {
 	struct dpdk_port *p = (struct dpdk_port *)io;
 	struct rte_eth_link link = {0};
 
-	return !__atomic_load_n(&p->removed, __ATOMIC_RELAXED) && rte_eth_link_get_nowait(p->id, &link) == 0 && link.link_status;
+	if (__atomic_load_n(&p->removed, __ATOMIC_RELAXED) || rte_eth_link_get_nowait(p->id, &link) || !link.link_status)
+		return false;
+	return !p->interface || interface_up(p->interface);
 }
 
 /* rte_eth_dev_cb_fn: the port was pulled out. Its queues stay quiet from now on. */
@@ -430,6 +450,7 @@ int io_dpdk_open(const char *port, const struct io_dpdk_config *config, struct i
 		rc = set_up_queues(p, config, error);
 	if (rc)
 		goto out;
+	p->interface = info.if_index;
 	find_time(p, &info);
 	/* A port that has no promiscuous mode gets every frame anyway, or says so in its manual. */
 	(void)rte_eth_promiscuous_enable(p->id);

@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -42,22 +43,29 @@ class Live:
 
     def __init__(self, *args, vdevs, ports, cores=1, memory=128, prefix=()):
         self.cores = cores
-        self.said = []
+        self.said, self.unread = [], b""
         self.process = subprocess.Popen(
             [*prefix, t.program("vfm-node"), "--dpdk", eal(*vdevs, cores=cores, memory=memory), "--in", ports[0], "--out", ports[1],
-             "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+             "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.read_until(": running, ")
 
     def signal(self, number):
         self.process.send_signal(number)
 
     def read_until(self, words):
-        """The next line of standard error with these words."""
-        for line in self.process.stderr:
-            self.said.append(line)
-            if words in line:
-                return line
-        raise AssertionError(f"vfm-node ended without saying {words!r}: {self.said}")
+        """The next line of standard error with these words; an error if it does not come within a minute."""
+        fd, deadline = self.process.stderr.fileno(), time.monotonic() + 60
+        while True:
+            while b"\n" in self.unread:
+                line, self.unread = self.unread.split(b"\n", 1)
+                self.said.append(line.decode())
+                if words in self.said[-1]:
+                    return self.said[-1]
+            ready, _, _ = select.select([fd], [], [], max(0, deadline - time.monotonic()))
+            got = os.read(fd, 65536) if ready else b""
+            if not got:
+                raise AssertionError(f"vfm-node did not say {words!r}: {self.said}")
+            self.unread += got
 
     def counters(self):
         """(packets, accepted, logged, dropped, errors) and what each core ran, as of now."""
@@ -83,7 +91,7 @@ class Live:
         out, err = self.process.communicate(timeout=60)
         if self.process.returncode:
             raise AssertionError(f"vfm-node ended with {self.process.returncode}: {self.said} {err}")
-        return json.loads(out), err
+        return json.loads(out), (self.unread + err).decode()
 
     def kill(self):
         if self.process.poll() is None:
