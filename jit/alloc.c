@@ -21,6 +21,7 @@ struct alloc {
 	const struct ir *ir;
 	const uint8_t *needed;
 	const struct jit_regs *regs;
+	bool early_params;
 	struct jit_places *out;
 	struct interval *at; /* [value], then sorted by start */
 	uint32_t *calls;     /* positions of calls, ascending */
@@ -54,6 +55,16 @@ static void extend(struct alloc *a, uint32_t v, uint32_t pos)
 		a->at[v].end = pos;
 }
 
+/* All of a block's parameters are written before it begins. */
+static uint32_t param_start(const struct alloc *a, uint32_t block)
+{
+	const struct ir_block *b = &a->ir->blocks[block];
+
+	if (a->early_params && b->n_preds)
+		return term_position(a->ir, a->ir->preds[b->preds].block) - 1; /* preds are ascending */
+	return position(block, b->first) - 1;
+}
+
 static void find_intervals(struct alloc *a)
 {
 	const struct ir *ir = a->ir;
@@ -66,8 +77,7 @@ static void find_intervals(struct alloc *a)
 			const struct ir_value *v = &ir->values[id];
 			uint32_t pos = position(i, id);
 
-			/* All of a block's parameters are written before it begins. */
-			a->at[id].start = id < b->first + b->n_params ? position(i, b->first) - 1 : pos + 1;
+			a->at[id].start = id < b->first + b->n_params ? param_start(a, i) : pos + 1;
 			extend(a, id, a->at[id].start);
 			if (!a->needed[id])
 				continue;
@@ -247,9 +257,9 @@ static bool run(struct alloc *a)
 	return true;
 }
 
-int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, struct jit_places *out)
+int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params, struct jit_places *out)
 {
-	struct alloc a = {.ir = ir, .needed = needed, .regs = regs, .out = out};
+	struct alloc a = {.ir = ir, .needed = needed, .regs = regs, .early_params = early_params, .out = out};
 	size_t values = ir->n_values + 1ul, blocks = ir->n_blocks;
 	int err = -ENOMEM;
 

@@ -560,7 +560,7 @@ int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target 
 	g.calls = has_calls(ir, needed);
 	g.count_insns = ir->path.insns > insn_limit;
 	g.count_updates = ir->path.updates > VFM_MAX_UPDATES;
-	err = jit_alloc(ir, needed, g.calls ? &t->calling : &t->leaf, &g.places);
+	err = jit_alloc(ir, needed, g.calls ? &t->calling : &t->leaf, false, &g.places);
 	if (!err)
 		err = alloc_moves(&g);
 	if (!err)

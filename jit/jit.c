@@ -4,11 +4,15 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
 
 #include "jit/parts.h"
 #include "vm/vfm.h"
 
 #define PREFETCH_AHEAD 8  /* packets */
+#define FEWEST_LANES   4  /* fewer packets are run one by one */
 #define HINT_AHEAD     16 /* packets whose entries are on their way from memory together */
 
 struct jit {
@@ -16,8 +20,9 @@ struct jit {
 	struct interp *interp; /* for JIT_INTERP; NULL otherwise */
 	uint32_t insn_limit;
 	enum jit_tier tier;
-	struct jit_exec exec;
+	struct jit_exec exec, vec_exec;
 	jit_fn run;
+	jit_vec_fn run_lanes; /* NULL: no vector code */
 	struct jit_hint hint;
 	struct jit_counts counts;
 };
@@ -42,6 +47,10 @@ enum jit_tier jit_best_tier(void)
 	const char *forced = getenv("VFM_JIT");
 	enum jit_tier best = native ? JIT_SCALAR : JIT_INTERP;
 
+#ifdef __x86_64__
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+		best = JIT_AVX512;
+#endif
 	for (int t = 0; forced && t < (int)best; t++)
 		if (strcmp(forced, tier_names[t]) == 0)
 			best = (enum jit_tier)t;
@@ -72,6 +81,24 @@ static int compile(struct jit *j)
 	return err;
 }
 
+/* Vector code beside the scalar one; without it if there is nothing to gain, or no memory. */
+static void compile_lanes(struct jit *j)
+{
+	struct ir *ir = ir_new(j->program, NULL);
+	struct jit_buf b = {0};
+
+	if (!ir)
+		return;
+	jit_fold(ir);
+	if (jit_vec(ir, j->insn_limit, &b) == 0 && jit_exec_new(b.code, b.n, &j->vec_exec) == 0) {
+		j->tier = JIT_AVX512;
+		j->run_lanes = (jit_vec_fn)(uintptr_t)j->vec_exec.code;
+		jit_perf_map(&j->vec_exec, "vfm_filter_avx512");
+	}
+	jit_buf_fini(&b);
+	ir_free(ir);
+}
+
 int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, struct jit **out)
 {
 	struct jit *j = calloc(1, sizeof(*j));
@@ -86,6 +113,8 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 		j->run = (jit_fn)(uintptr_t)j->exec.code;
 		jit_perf_map(&j->exec, "vfm_filter");
 		(void)jit_hint_new(p, native, &j->hint); /* it runs without */
+		if (tier >= JIT_AVX512 && jit_best_tier() >= JIT_AVX512)
+			compile_lanes(j);
 	} else {
 		j->interp = interp_new(p);
 		if (!j->interp) {
@@ -103,6 +132,7 @@ void jit_free(struct jit *j)
 		return;
 	interp_free(j->interp);
 	jit_exec_free(&j->exec);
+	jit_exec_free(&j->vec_exec);
 	jit_hint_free(&j->hint);
 	free(j);
 }
@@ -134,26 +164,164 @@ static void run_compiled(const struct jit *j, struct shard *s, const struct vfm_
 	result->error = (int)ret.error;
 }
 
-void jit_run(struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
+static void run_one(struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
 {
 	if (j->run)
 		run_compiled(j, s, packet, result);
 	else
 		interp_run(j->interp, s, packet, j->insn_limit, result);
-	j->counts.tier[j->tier]++;
+}
+
+void jit_run(struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
+{
+	run_one(j, s, packet, result);
+	j->counts.tier[j->run ? JIT_SCALAR : JIT_INTERP]++;
+}
+
+#ifdef __x86_64__
+_Static_assert(sizeof(struct vfm_packet) == 24 && offsetof(struct vfm_packet, len) == 8 && offsetof(struct vfm_packet, input) == 12,
+	       "three 64-bit words a packet: data, len and input, time");
+
+/* 16 packets are 6 registers of words; each of the first two kinds is picked out of them. */
+__attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+{
+	const __m512i data01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), data2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
+	const __m512i len01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), len2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
+	const uint8_t *at = (const uint8_t *)packets;
+
+	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
+		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
+		__m512i data = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, data01, w1), data2, w2);
+		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, len01, w1), len2, w2);
+
+		_mm512_store_si512(args->data + 8 * half, data);
+		_mm256_store_si256((__m256i *)(args->len + 8 * half), _mm512_cvtepi64_epi32(lens));
+		_mm256_store_si256((__m256i *)(args->input + 8 * half), _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32)));
+	}
+}
+/* Are all of them one shard? Then the latest of the packets' times is all it needs. */
+__attribute__((target("avx512f"))) static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+{
+	const __m512i time01 = _mm512_setr_epi64(2, 5, 8, 11, 14, 0, 0, 0), time2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 9, 12, 15);
+	const __m512i one = _mm512_set1_epi64((int64_t)(uintptr_t)shards[0]);
+	const uint8_t *at = (const uint8_t *)packets;
+	__m512i latest = _mm512_setzero_si512();
+
+	if (_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards), one) ||
+	    _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards + 8), one))
+		return false;
+	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
+		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
+
+		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, time01, w1), time2, w2));
+	}
+	if (_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)shards[0]->clock_us)))
+		shard_set_time(shards[0], _mm512_reduce_max_epu64(latest));
+	return true;
+}
+
+_Static_assert(sizeof(struct vfm_result) == 16 && offsetof(struct vfm_result, error) == 8, "a value, then the error");
+
+/* Sixteen values without errors. */
+__attribute__((target("avx512f"))) static void store_results(const struct vec_args *args, struct vfm_result *results)
+{
+	const __m512i spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+
+	for (unsigned i = 0; i < VEC_LANES; i += 4) {
+		__m512i four = _mm512_cvtepu32_epi64(_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(args->out + i))));
+
+		_mm512_storeu_si512(results + i, _mm512_maskz_permutexvar_epi64(0x55, spread, four));
+	}
+}
+#else
+static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+{
+	(void)packets;
+	(void)shards;
+	return false;
+}
+
+static void store_results(const struct vec_args *args, struct vfm_result *results)
+{
+	(void)args;
+	(void)results;
+}
+
+static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+{
+	(void)packets;
+	(void)args;
+}
+#endif
+
+static uint32_t run_lanes(const struct jit *j, uint32_t n, const struct vfm_packet *packets, struct vec_args *args)
+{
+	if (n == VEC_LANES)
+		fill_lanes(packets, args);
+	for (uint32_t i = 0; i < n && n < VEC_LANES; i++) {
+		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
+		args->len[i] = packets[i].len;
+		args->input[i] = packets[i].input;
+	}
+	return j->run_lanes(args, (1u << n) - 1);
+}
+
+/* Fetches the entries of the packets that are still to be run. */
+static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *packets, struct shard *const *shards)
+{
+	struct vfm_packet some[VEC_LANES];
+	struct shard *theirs[VEC_LANES];
+	uint32_t n = 0;
+
+	for (; left; left &= left - 1) {
+		some[n] = packets[__builtin_ctz(left)];
+		theirs[n++] = shards[__builtin_ctz(left)];
+	}
+	jit_hint_burst(&j->hint, n, some, theirs);
+}
+
+/* At most VEC_LANES packets: together as far as possible, what is left one by one in order. */
+static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+			struct vfm_result *results)
+{
+	struct vec_args args;
+	uint32_t left = run_lanes(j, n, packets, &args);
+
+	if (left == 0 && n == VEC_LANES && set_time_of_one_shard(packets, shards)) {
+		store_results(&args, results);
+		j->counts.tier[JIT_AVX512] += n;
+		return;
+	}
+	hint_left(j, left, packets, shards);
+	for (uint32_t i = 0; i < n; i++) {
+		if (left >> i & 1) {
+			run_one(j, shards[i], &packets[i], &results[i]);
+			continue;
+		}
+		shard_set_time(shards[i], packets[i].time_us);
+		results[i] = (struct vfm_result){args.out[i], VFM_SUCCESS};
+	}
+	j->counts.tier[JIT_AVX512] += n - (uint32_t)__builtin_popcount(left);
+	j->counts.tier[JIT_SCALAR] += (uint32_t)__builtin_popcount(left);
 }
 
 void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards, struct vfm_result *results)
 {
-	for (uint32_t i = 0; i < n; i++) {
-		if (i % HINT_AHEAD == 0)
+	uint32_t i = 0;
+
+	while (j->run_lanes && n - i >= FEWEST_LANES) {
+		uint32_t lanes = n - i < VEC_LANES ? n - i : VEC_LANES;
+
+		for (uint32_t k = i + lanes; k < n && k < i + 2 * VEC_LANES; k++)
+			__builtin_prefetch(packets[k].data);
+		burst_lanes(j, lanes, packets + i, shards + i, results + i);
+		i += lanes;
+	}
+	for (uint32_t first = i; i < n; i++) {
+		if ((i - first) % HINT_AHEAD == 0 && j->run)
 			jit_hint_burst(&j->hint, n - i < HINT_AHEAD ? n - i : HINT_AHEAD, packets + i, shards + i);
 		if (i + PREFETCH_AHEAD < n)
 			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
-		if (j->run)
-			run_compiled(j, shards[i], &packets[i], &results[i]);
-		else
-			interp_run(j->interp, shards[i], &packets[i], j->insn_limit, &results[i]);
+		jit_run(j, shards[i], &packets[i], &results[i]);
 	}
-	j->counts.tier[j->tier] += n;
 }

@@ -12,8 +12,9 @@ struct cse {
 	struct ir *ir;
 	uint32_t *head, *next; /* hash chains of value ids, newest first */
 	uint32_t mask;
-	uint32_t *instead; /* [value] the one to use */
-	uint32_t *block;   /* [value] */
+	const uint8_t *flat; /* [block] NULL: dominance decides */
+	uint32_t *instead;   /* [value] the one to use */
+	uint32_t *block;     /* [value] */
 };
 
 static bool is_repeatable(const struct ir_value *v)
@@ -35,6 +36,17 @@ static uint32_t hash(const struct ir_value *v)
 	return (uint32_t)mix64(imm ^ mix64((uint64_t)v->a << 32 ^ v->b ^ (uint64_t)v->op << 56));
 }
 
+/* Is value `at` there, when x would be computed in the block? What may end the packet by its operand holds only where it was done. */
+static bool reaches(const struct cse *c, uint32_t at, const struct ir_value *x, uint32_t block)
+{
+	uint16_t flags = ir_ops[x->op].flags;
+	bool may_end = (flags & IR_F_FAULT) && (flags & IR_F_A);
+
+	if (c->flat && !may_end && c->flat[c->block[at]] == JIT_FLAT && c->flat[block] == JIT_FLAT)
+		return true;
+	return ir_dominates(c->ir, c->block[at], block);
+}
+
 #define MAX_CHAIN 16 /* looked at: keeps the pass linear */
 
 static void number(struct cse *c, uint32_t id, uint32_t block)
@@ -52,7 +64,7 @@ static void number(struct cse *c, uint32_t id, uint32_t block)
 		return;
 	head = &c->head[hash(v) & c->mask];
 	for (uint32_t at = *head; at != IR_NONE && steps < MAX_CHAIN; at = c->next[at], steps++) {
-		if (!same(&c->ir->values[at], v) || !ir_dominates(c->ir, c->block[at], block))
+		if (!same(&c->ir->values[at], v) || !reaches(c, at, v, block))
 			continue;
 		c->instead[id] = at;
 		return;
@@ -83,9 +95,9 @@ static void run(struct cse *c)
 			ir->values[id] = (struct ir_value){.op = IR_CONST, .pc = ir->values[id].pc, .a = IR_NONE, .b = IR_NONE};
 }
 
-int jit_cse(struct ir *ir)
+static int cse(struct ir *ir, const uint8_t *flat)
 {
-	struct cse c = {.ir = ir, .mask = 255};
+	struct cse c = {.ir = ir, .mask = 255, .flat = flat};
 	size_t values = ir->n_values + 1ul;
 	int err = -ENOMEM;
 
@@ -105,4 +117,14 @@ int jit_cse(struct ir *ir)
 	free(c.block);
 	free(c.head);
 	return err;
+}
+
+int jit_cse(struct ir *ir)
+{
+	return cse(ir, NULL);
+}
+
+int jit_cse_flat(struct ir *ir, const uint8_t *flat_blocks)
+{
+	return cse(ir, flat_blocks);
 }

@@ -32,6 +32,9 @@ typedef struct jit_ret (*jit_fn)(const uint8_t *data, uint64_t len, struct jit_e
 /* ---- passes: they change the ir, which the compiler owns ---- */
 void jit_fold(struct ir *ir);
 int jit_cse(struct ir *ir);
+/* The same where all values of blocks marked JIT_FLAT are computed whatever path is taken: an earlier one need not dominate. */
+#define JIT_FLAT 1
+int jit_cse_flat(struct ir *ir, const uint8_t *flat_blocks);
 /* needed[v]: v is to be computed (or at least checked for its fault). 0 or -ENOMEM; heap. */
 int jit_dead(const struct ir *ir, uint8_t **needed);
 
@@ -57,8 +60,9 @@ struct jit_places {
 	uint32_t saved; /* bit r: callee-saved register r is used */
 };
 
-/* 0 or -ENOMEM. Constants get no place. */
-int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, struct jit_places *out);
+/* 0 or -ENOMEM. Constants get no place. early_params: parameters are written one after another at the end of each predecessor, so
+ * they live from the end of the first one and share no place with arguments. */
+int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params, struct jit_places *out);
 bool jit_is_call(const struct ir_value *v);
 
 /* ---- machine code under construction; errors are sticky ---- */
@@ -129,9 +133,26 @@ struct jit_target {
 };
 
 extern const struct jit_target jit_x86, jit_arm64;
+void jit_x86_link(struct jit_buf *b);
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
+
+/* ---- many packets at once ---- */
+#define VEC_LANES 16
+
+/* data[i], len[i] of lane i; active: which lanes there are. Writes out[i] for the lanes whose verdict was found; returns the others, which
+ * are to be run one by one from their start. All arrays are 64-byte aligned. */
+struct vec_args {
+	uint64_t data[VEC_LANES];
+	uint32_t len[VEC_LANES];
+	uint32_t input[VEC_LANES];
+	uint32_t out[VEC_LANES];
+} __attribute__((aligned(64)));
+typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active);
+
+/* 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
+int jit_vec(struct ir *ir, uint32_t insn_limit, struct jit_buf *b);
 
 /* ---- executable memory: written, then made executable, never both ---- */
 struct jit_exec {

@@ -411,11 +411,14 @@ static void call(struct jit_buf *b, const void *function)
 	byte(b, 0xd0);
 }
 
-static void link_jumps(struct jit_buf *b)
+void jit_x86_link(struct jit_buf *b)
 {
 	for (uint32_t i = 0; i < b->n_fixups; i++) {
-		uint32_t distance = b->labels[b->fixups[i].label] - (b->fixups[i].at + 4);
+		uint32_t distance;
 
+		/* What stands there is added: bytes of the instruction behind the distance. */
+		memcpy(&distance, b->code + b->fixups[i].at, 4);
+		distance += b->labels[b->fixups[i].label] - (b->fixups[i].at + 4);
 		memcpy(b->code + b->fixups[i].at, &distance, 4);
 	}
 }
@@ -452,5 +455,5 @@ const struct jit_target jit_x86 = {
 	.branch_short = branch_short,
 	.jump = jump,
 	.call = call,
-	.link = link_jumps,
+	.link = jit_x86_link,
 };

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jit/jit.h"
 #include "test/lib/bench.h"
 #include "test/lib/bench_filters.h"
 #include "test/lib/gen_program.h"
@@ -23,20 +24,28 @@
 #define VISITS      65536u
 #define SET_NAME    "hot"
 
-enum engine { LIBPCAP, INTERPRETER, N_ENGINES };
+#define BURST 32u
 
-static const char *const engine_names[N_ENGINES] = {"libpcap bpf_filter", "interpreter"};
+enum engine { LIBPCAP, INTERPRETER, JIT_PACKET, JIT_BURST_SCALAR, JIT_BURST_AVX2, JIT_BURST_AVX512, N_ENGINES };
+
+static const char *const engine_names[N_ENGINES] = {"libpcap bpf_filter", "interpreter",    "jit per packet",
+						    "jit burst scalar",   "jit burst avx2", "jit burst avx512"};
+static const enum jit_tier engine_tiers[N_ENGINES] = {
+	[JIT_PACKET] = JIT_SCALAR, [JIT_BURST_SCALAR] = JIT_SCALAR, [JIT_BURST_AVX2] = JIT_AVX2, [JIT_BURST_AVX512] = JIT_AVX512};
 
 /* One filter loaded for every engine. */
 struct loaded {
 	struct bpf_program bpf;
 	struct program *program;
 	struct interp *interp;
+	struct jit *jit[N_ENGINES]; /* NULL: this CPU has no such tier */
 	struct shard *shard;
+	struct shard *shards[BURST];
 };
 
 static struct bench_packets set;
 static uint16_t order[VISITS];
+static struct vfm_packet visits[VISITS]; /* the same, one after another, as a burst wants them */
 static struct bench_filter filter;
 /* What keeps the compiler from leaving calls out. */
 static volatile uint64_t sink;
@@ -72,6 +81,11 @@ static int load_vfm(struct loaded *x)
 	}
 	x->interp = interp_new(x->program);
 	x->shard = program_shard_new(x->program, &options);
+	for (int e = JIT_PACKET; e < N_ENGINES; e++)
+		if (engine_tiers[e] <= jit_best_tier() && jit_new(x->program, engine_tiers[e], VFM_DEFAULT_INSN_LIMIT, &x->jit[e]))
+			return -1;
+	for (uint32_t i = 0; i < BURST; i++)
+		x->shards[i] = x->shard;
 	return x->interp && x->shard ? 0 : -1;
 }
 
@@ -79,15 +93,18 @@ static void unload(struct loaded *x)
 {
 	pcap_freecode(&x->bpf);
 	interp_free(x->interp);
+	for (int e = 0; e < N_ENGINES; e++)
+		jit_free(x->jit[e]);
 	program_free(x->program);
 	shard_free(x->shard);
 }
 
 /* One pass of an engine over the visits; returns how many it accepts. */
-static uint64_t pass_libpcap(const struct loaded *x)
+static uint64_t pass_libpcap(const struct loaded *x, int e)
 {
 	uint64_t accepted = 0;
 
+	(void)e;
 	for (uint32_t i = 0; i < VISITS; i++) {
 		const struct vfm_packet *p = &set.packets[order[i]];
 
@@ -96,11 +113,12 @@ static uint64_t pass_libpcap(const struct loaded *x)
 	return accepted;
 }
 
-static uint64_t pass_interpreter(const struct loaded *x)
+static uint64_t pass_interpreter(const struct loaded *x, int e)
 {
 	struct vfm_result result;
 	uint64_t accepted = 0;
 
+	(void)e;
 	for (uint32_t i = 0; i < VISITS; i++) {
 		interp_run(x->interp, x->shard, &set.packets[order[i]], VFM_DEFAULT_INSN_LIMIT, &result);
 		accepted += result.value != 0;
@@ -108,7 +126,38 @@ static uint64_t pass_interpreter(const struct loaded *x)
 	return accepted;
 }
 
-static uint64_t (*const passes[N_ENGINES])(const struct loaded *x) = {pass_libpcap, pass_interpreter};
+static uint64_t pass_packet(const struct loaded *x, int e)
+{
+	struct vfm_result result;
+	uint64_t accepted = 0;
+
+	for (uint32_t i = 0; i < VISITS; i++) {
+		jit_run(x->jit[e], x->shard, &visits[i], &result);
+		accepted += result.value != 0;
+	}
+	return accepted;
+}
+
+static uint64_t pass_burst(const struct loaded *x, int e)
+{
+	struct vfm_result results[BURST];
+	uint64_t accepted = 0;
+
+	for (uint32_t i = 0; i < VISITS; i += BURST) {
+		jit_burst(x->jit[e], BURST, &visits[i], x->shards, results);
+		for (uint32_t k = 0; k < BURST; k++)
+			accepted += results[k].value != 0;
+	}
+	return accepted;
+}
+
+static uint64_t (*const passes[N_ENGINES])(const struct loaded *x, int e) = {pass_libpcap, pass_interpreter, pass_packet,
+									     pass_burst,   pass_burst,       pass_burst};
+
+static bool is_there(const struct loaded *x, int e)
+{
+	return e < JIT_PACKET || x->jit[e];
+}
 
 /* Packets on which the verdicts differ. */
 static uint32_t compare_verdicts(const struct loaded *x)
@@ -122,6 +171,9 @@ static uint32_t compare_verdicts(const struct loaded *x)
 		interp_run(x->interp, x->shard, &set.packets[i], VFM_DEFAULT_INSN_LIMIT, &result);
 		differing += want != (result.value != 0);
 	}
+	for (int e = JIT_PACKET; e < N_ENGINES; e++)
+		if (is_there(x, e) && passes[e](x, e) != passes[INTERPRETER](x, INTERPRETER))
+			differing++;
 	return differing;
 }
 
@@ -131,8 +183,10 @@ static void measure_round(const struct loaded *x, int round, int repeat, struct 
 		int e = (k + round) % N_ENGINES; /* no engine always runs first */
 		uint64_t start = bench_now_ns(), accepted = 0;
 
+		if (!is_there(x, e))
+			continue;
 		for (int i = 0; i < repeat; i++)
-			accepted += passes[e](x);
+			accepted += passes[e](x, e);
 		bench_add(&series[e], (double)(bench_now_ns() - start) / ((double)repeat * VISITS));
 		sink = accepted;
 	}
@@ -140,9 +194,11 @@ static void measure_round(const struct loaded *x, int round, int repeat, struct 
 
 static void report(struct bench_json *json, const struct loaded *x, const struct bench_series *series)
 {
-	double share = 100.0 * (double)pass_libpcap(x) / VISITS;
+	double share = 100.0 * (double)pass_libpcap(x, LIBPCAP) / VISITS;
 
 	for (int e = 0; e < N_ENGINES; e++) {
+		if (!is_there(x, e))
+			continue;
 		struct bench_interval ns = bench_median(&series[e]), ratio = bench_ratio(&series[e], &series[LIBPCAP]);
 
 		printf("%-10s %5.1f %%   %-20s %7.1f   %5.2f [%.2f, %.2f]\n", filter.name, share, engine_names[e], ns.median,
@@ -189,8 +245,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "bench_vm: no memory, or build/bench/vm.json cannot be written\n");
 		return 1;
 	}
-	for (uint32_t i = 0; i < VISITS; i++)
+	for (uint32_t i = 0; i < VISITS; i++) {
 		order[i] = (uint16_t)gen_below(&rng, set.n);
+		visits[i] = set.packets[order[i]];
+	}
 	printf("%-10s %7s   %-20s %7s   %s\n", "filter", "accept", "engine", "ns", "of libpcap");
 	for (int i = 0; i < BENCH_FILTERS; i++)
 		ok = measure_filter(&json, i, quick) && ok;
