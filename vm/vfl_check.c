@@ -402,13 +402,14 @@ static struct vfl_node *in_wide(struct vfl *c, const struct vfl_args *a, const s
 static struct vfl_node *member(struct vfl *c, struct vfl_binding *value, const struct vfl_sexp *s)
 {
 	struct vfl_node *n = vfl_var(c, value), *with;
-	uint64_t mask = s->prefix ? (uint64_t)UINT32_MAX << (32 - s->prefix) & UINT32_MAX : 0;
+	uint64_t mask;
 
 	if (s->kind != VFL_NETWORK4) {
 		with = vfl_expression(c, s);
 		check_range(c, s, with, value->init);
 		return vfl_2(c, VFL_EQ, n, with);
 	}
+	mask = s->prefix ? (uint64_t)UINT32_MAX << (32 - s->prefix) & UINT32_MAX : 0;
 	/* A value above 32 bits lies in no network: the mask keeps its upper bits. */
 	if (value->init->width > 32)
 		mask |= ~(uint64_t)UINT32_MAX;
