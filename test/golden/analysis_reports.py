@@ -17,6 +17,8 @@ import tooltest as t  # noqa: E402
 
 GOLDEN = os.path.join(t.ROOT, "test", "golden", "analysis")
 TABLE = os.path.join(t.ROOT, "docs", "reports", "stages.md")
+TRANSFER = os.path.join(t.ROOT, "docs", "reports", "transfer.md")
+TRAFFIC = ("example.pcap", "many-protocols.pcap", "echo-connections.pcap")
 EXIT = {"stateless": 0, "partitionable": 0, "conditional": 10, "pinned": 11}
 COLUMNS = ("values", "persistent", "flow", "updateable", "impacting", "tracked")
 
@@ -27,6 +29,16 @@ by `make test`. "By" is what the proved split goes by.
 
 | program | values | access sites | objects | updateable | output-impacting | tracked sites | verdict | by |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- | --- |
+"""
+
+
+TRANSFER_HEAD = """# What keeping a standby up to date would cost
+
+Bytes a packet that a hot standby would be sent, and in brackets how many times as much (a) is; docs/analysis.md says what (a) to (e) are.
+Written by `test/golden/analysis_reports.py --write` from public captures; programs that change nothing on a capture are left out.
+
+| program | capture | (a) all state | (b) updateable | (c) output-impacting | (d) changed entries | (e) once per 32 packets |
+| --- | --- | ---: | ---: | ---: | ---: | ---: |
 """
 
 
@@ -68,6 +80,21 @@ def table(reports):
     return HEAD + "".join(row(name, r) for name, r in reports) + total
 
 
+def transfer_rows():
+    """Markdown rows of every program that changes state on one of the captures; None without the captures."""
+    captures = [c for c in t.real_captures() if os.path.basename(c) in TRAFFIC]
+    if len(captures) < len(TRAFFIC):
+        return None
+    rows = []
+    for name, path in programs():
+        for capture in captures:
+            r = json.loads(t.run("vfm-analyze", "--json", "--capture", capture, path).stdout)["transfer"]
+            if r["d"]["bytes_per_packet"]:
+                cells = ["%.2f (%.1f)" % (r[k]["bytes_per_packet"], r[k]["ratio"]) if r[k]["ratio"] else "0" for k in "abcde"]
+                rows.append("| %s | %s | %s |\n" % (name, os.path.basename(capture), " | ".join(cells)))
+    return rows
+
+
 def write():
     os.makedirs(os.path.join(GOLDEN, "reports"), exist_ok=True)
     for old in glob.glob(os.path.join(GOLDEN, "reports", "*.txt")):
@@ -81,6 +108,10 @@ def write():
                 f.write(text)
     with open(TABLE, "w") as f:
         f.write(table(reports))
+    rows = transfer_rows()
+    if rows is not None:
+        with open(TRANSFER, "w") as f:
+            f.write(TRANSFER_HEAD + "".join(rows))
 
 
 class Reports(unittest.TestCase):
@@ -99,6 +130,16 @@ class Reports(unittest.TestCase):
                 if found["objects"]:
                     with open(golden_path(name)) as f:
                         self.assertEqual(f.read(), text)
+
+    def test_the_transfer_table_is_the_golden_one(self):
+        if not t.ALL:
+            return  # hundreds of runs over captures
+        rows = transfer_rows()
+        if rows is None:
+            print("SKIP: the captures of the transfer table are not beside the repository")
+            return
+        with open(TRANSFER) as f:
+            self.assertEqual(f.read(), TRANSFER_HEAD + "".join(rows))
 
     def test_what_the_issue_asks_of_each_program(self):
         def split(name):
