@@ -242,6 +242,7 @@ static void jumps_calls_and_counts(void **state)
 
 	(void)state;
 	jit_place_label(&code, label);
+	t->branch_imm(&code, VFM_OP_JLT, 5, -4097ull, label);
 	t->branch_short(&code, false, 14, label);
 	t->branch_short(&code, true, 14, label);
 	t->jump(&code, label);
@@ -250,7 +251,7 @@ static void jumps_calls_and_counts(void **state)
 	t->count(&code, true, 16, 0, 10000, label);
 	t->call(&code, (const void *)(uintptr_t)0x7f0000345678);
 	t->link(&code);
-	expect("cmp x1, 0xe; b.lo 0x0; cmp x20, 0xe; b.lo 0x0; b 0x0; "
+	expect("movn x15, 0x1000; cmp x5, x15; b.lo 0x0; cmp x1, 0xe; b.lo 0x0; cmp x20, 0xe; b.lo 0x0; b 0x0; "
 	       "ldr x14, [x2, 0x10]; add x14, x14, 0x3; str x14, [x2, 0x10]; "
 	       "ldr x14, [x21, 0x18]; add x14, x14, 0x1; str x14, [x21, 0x18]; cmp x14, 0x40; b.hi 0x0; "
 	       "ldr x14, [x21, 0x10]; movz x15, 0x2710; cmp x14, x15; b.hi 0x0; "
@@ -267,6 +268,9 @@ static void frames(void **state)
 	t->epilogue(&code, false, 1u << 19 | 1u << 20 | 1u << 28, 3, -6);
 	expect("stp x19, x20, [sp, 0xfffffffffffffff0]!; stp x28, xzr, [sp, 0xfffffffffffffff0]!; sub sp, sp, 0x20; "
 	       "mov x0, x16; movn x1, 0x5; add sp, sp, 0x20; ldp x28, xzr, [sp], 0x10; ldp x19, x20, [sp], 0x10; ret");
+	t->prologue(&code, false, 0, 512);
+	t->epilogue(&code, false, 0, 511, 0);
+	expect("sub sp, sp, 0x1, lsl 0xc; mov x0, x16; movz x1, 0x0; add sp, sp, 0x1, lsl 0xc; ret");
 	t->prologue(&code, true, 1u << 22, 514);
 	t->epilogue(&code, true, 1u << 22, 514, 0);
 	expect("stp x29, x30, [sp, 0xfffffffffffffff0]!; mov x29, sp; stp x19, x20, [sp, 0xfffffffffffffff0]!; "
