@@ -3,6 +3,8 @@
  *
  *   jit_cross generated FIRST N      programs and packets of seeds FIRST .. FIRST + N - 1, one at a time and in bursts
  *   jit_cross filter PACKETS FILE... each FILE of bytecode on that many packets of generated traffic
+ *   jit_cross captures MOST LIST FILE...
+ *                                    the same on the first MOST packets of each pcap file named in LIST
  *   jit_cross long                   a program whose machine code is longer than a conditional branch reaches
  *
  * Verdicts, errors and the tables at the end must be the same. Exit 0: they are; 1: they are not, and how to repeat it; 2: usage.
@@ -208,42 +210,129 @@ static uint32_t read_program(const char *path, uint8_t *code)
 	return (uint32_t)n;
 }
 
-/* Alternately a burst and one by one. */
-static void run_filter(const char *path, uint64_t n_packets)
+/* ---- filters on packets that are all in memory ---- */
+
+struct packets {
+	uint32_t n, room;
+	struct vfm_packet *at;
+};
+
+static void add_packet(struct packets *p, const uint8_t *bytes, uint32_t len, uint64_t time_us)
 {
-	static uint8_t code[VFM_MAX_PROGRAM_BYTES], bytes[FILTER_BURST][PACKET_BYTES];
-	struct vfm_packet packets[FILTER_BURST] = {{0}};
-	struct vfm_result results[FILTER_BURST];
-	struct shard *shards[FILTER_BURST];
+	uint8_t *copy = malloc(len + 1ul);
+
+	if (p->n == p->room) {
+		p->room = p->room ? 2 * p->room : 1024;
+		p->at = realloc(p->at, p->room * sizeof(*p->at));
+	}
+	need(p->at && copy, "memory");
+	memcpy(copy, bytes, len);
+	p->at[p->n++] = (struct vfm_packet){.data = copy, .len = len, .time_us = time_us};
+}
+
+static void generate_packets(struct packets *p, uint64_t n)
+{
+	uint8_t bytes[PACKET_BYTES];
 	struct traffic_config config;
 	struct traffic *traffic;
-	struct pair p;
+	uint64_t time_us;
+	uint32_t len;
 
-	snprintf(repeat, sizeof(repeat), "build/arm64/jit_cross filter %llu %s (with qemu-aarch64)", (unsigned long long)n_packets,
-		 path);
-	open_pair(&p, code, read_program(path, code), VFM_DEFAULT_INSN_LIMIT, 64, 7);
 	traffic_config_init(&config);
-	config.packets = n_packets;
+	config.packets = n;
 	traffic = traffic_new(&config);
 	need(traffic != NULL, "traffic");
-	for (bool burst = true, more = true; more; burst = !burst) {
-		uint32_t n = 0;
+	while (traffic_next(traffic, bytes, &len, &time_us))
+		add_packet(p, bytes, len, time_us);
+	traffic_free(traffic);
+}
 
-		while (n < FILTER_BURST && (more = traffic_next(traffic, bytes[n], &packets[n].len, &packets[n].time_us))) {
-			packets[n].data = bytes[n];
-			shards[n] = p.mine[packets[n].len % 2];
-			n++;
-		}
+static uint32_t field(const uint8_t *at, bool swapped)
+{
+	uint32_t v;
+
+	memcpy(&v, at, 4);
+	return swapped ? __builtin_bswap32(v) : v;
+}
+
+/* The first packets of a capture, at most `most`; none if it is no pcap file, or not of Ethernet. pcapng is left to other tests. */
+static void read_capture(struct packets *p, const char *path, uint64_t most)
+{
+	static uint8_t bytes[VFM_MAX_PACKET_BYTES];
+	uint8_t head[24], record[16];
+	FILE *f = fopen(path, "rb");
+	bool swapped, is_ns;
+
+	need(f != NULL, path);
+	if (fread(head, sizeof(head), 1, f) != 1)
+		goto out;
+	swapped = field(head, true) == 0xa1b2c3d4 || field(head, true) == 0xa1b23c4d;
+	is_ns = field(head, swapped) == 0xa1b23c4d;
+	if ((field(head, swapped) != 0xa1b2c3d4 && !is_ns) || field(head + 20, swapped) != 1)
+		goto out;
+	for (uint64_t i = 0; i < most && fread(record, sizeof(record), 1, f) == 1; i++) {
+		uint32_t len = field(record + 8, swapped), fraction = field(record + 4, swapped);
+
+		if (len > sizeof(bytes) || (len && fread(bytes, len, 1, f) != 1))
+			break;
+		add_packet(p, bytes, len, field(record, swapped) * 1000000ull + (is_ns ? fraction / 1000 : fraction));
+	}
+out:
+	fclose(f);
+}
+
+/* Those of every file named in a list, a path a line. */
+static void read_captures(struct packets *p, const char *list, uint64_t most_each)
+{
+	char path[4096];
+	FILE *f = fopen(list, "r");
+
+	need(f != NULL, list);
+	while (fgets(path, sizeof(path), f)) {
+		path[strcspn(path, "\n")] = 0;
+		read_capture(p, path, most_each);
+	}
+	fclose(f);
+	if (!p->n)
+		fail("no packet in any capture of %s", list);
+}
+
+/* Alternately a burst and one by one. */
+static void run_filter(const char *path, const struct packets *packets)
+{
+	static uint8_t code[VFM_MAX_PROGRAM_BYTES];
+	struct vfm_result results[FILTER_BURST];
+	struct shard *shards[FILTER_BURST];
+	struct pair p;
+
+	open_pair(&p, code, read_program(path, code), VFM_DEFAULT_INSN_LIMIT, 64, 7);
+	for (uint32_t first = 0; first < packets->n; first += FILTER_BURST) {
+		const struct vfm_packet *at = packets->at + first;
+		uint32_t n = packets->n - first < FILTER_BURST ? packets->n - first : FILTER_BURST;
+		bool burst = first / FILTER_BURST % 2;
+
+		for (uint32_t i = 0; i < n; i++)
+			shards[i] = p.mine[at[i].len % 2];
 		if (burst)
-			jit_burst(p.jit, n, packets, shards, results);
+			jit_burst(p.jit, n, at, shards, results);
 		for (uint32_t i = 0; i < n; i++) {
 			if (!burst)
-				jit_run(p.jit, shards[i], &packets[i], &results[i]);
-			check(&p, p.twin[packets[i].len % 2], &packets[i], &results[i]);
+				jit_run(p.jit, shards[i], &at[i], &results[i]);
+			check(&p, p.twin[at[i].len % 2], &at[i], &results[i]);
 		}
 	}
-	traffic_free(traffic);
 	close_pair(&p);
+}
+
+static void run_filters(int n, char **paths, struct packets *packets, const char *how)
+{
+	for (int i = 0; i < n; i++) {
+		snprintf(repeat, sizeof(repeat), "build/arm64/jit_cross %s %s (with qemu-aarch64)", how, paths[i]);
+		run_filter(paths[i], packets);
+	}
+	for (uint32_t i = 0; i < packets->n; i++)
+		free((void *)(uintptr_t)packets->at[i].data);
+	free(packets->at);
 }
 
 static uint32_t append(uint8_t *code, uint32_t n, const void *bytes, uint32_t len)
@@ -310,12 +399,21 @@ int main(int argc, char **argv)
 				  census.limit < n / 20 || census.accepted < n || census.entries < n / 4))
 			fail("too little was met");
 	} else if (argc > 3 && strcmp(argv[1], "filter") == 0) {
-		for (int i = 3; i < argc; i++)
-			run_filter(argv[i], strtoull(argv[2], NULL, 0));
+		struct packets packets = {0};
+
+		snprintf(repeat, sizeof(repeat), "build/arm64/jit_cross filter %s (with qemu-aarch64)", argv[2]);
+		generate_packets(&packets, strtoull(argv[2], NULL, 0));
+		run_filters(argc - 3, argv + 3, &packets, argv[1]);
+	} else if (argc > 4 && strcmp(argv[1], "captures") == 0) {
+		struct packets packets = {0};
+
+		snprintf(repeat, sizeof(repeat), "build/arm64/jit_cross captures %s %s (with qemu-aarch64)", argv[2], argv[3]);
+		read_captures(&packets, argv[3], strtoull(argv[2], NULL, 0));
+		run_filters(argc - 4, argv + 4, &packets, argv[1]);
 	} else if (argc == 2 && strcmp(argv[1], "long") == 0) {
 		run_long();
 	} else {
-		fputs("usage: jit_cross generated FIRST N | filter PACKETS FILE... | long\n", stderr);
+		fputs("usage: jit_cross generated FIRST N | filter PACKETS FILE... | captures MOST LIST FILE... | long\n", stderr);
 		return 2;
 	}
 	printf("%llu programs (%llu with loops), %llu packets: %llu accepted, %llu BOUNDS, %llu DIVISION_BY_ZERO, %llu LIMIT; %llu "
