@@ -221,8 +221,8 @@ build/docs/%.svg: docs/%.dot
 deps:
 	@sh .ci/deps.sh all
 
-# libvfm is state, vm and jit in one library, with the manual's C API as its only exported names.
-libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm) $(call lib_src,jit))
+# libvfm is state, vm and jit in one library, with the manual's C API as its only exported names; listings (capstone) stay out.
+libvfm_objs := $(call objs,$(call lib_src,state) $(call lib_src,vm) $(filter-out jit/list.c,$(call lib_src,jit)))
 $(B)/libvfm.a: $(libvfm_objs)
 	@rm -f $@
 	$(Q)ar rcs $@ $^

@@ -153,6 +153,12 @@ const uint8_t *jit_code(const struct jit *j, size_t *bytes)
 	return j->exec.code;
 }
 
+const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes)
+{
+	*bytes = j->vec_exec.bytes;
+	return j->vec_exec.code;
+}
+
 static void run_compiled(const struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
 {
 	struct jit_env env = {.shard = s, .input = packet->input};

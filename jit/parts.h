@@ -139,7 +139,7 @@ void jit_x86_link(struct jit_buf *b);
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
 
 /* ---- many packets at once ---- */
-#define VEC_LANES 16
+#define VEC_LANES JIT_LANES
 
 /* data[i], len[i] of lane i; active: which lanes there are. Writes out[i] for the lanes whose verdict was found; returns the others, which
  * are to be run one by one from their start. All arrays are 64-byte aligned. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jit/jit.h"
 #include "vm/asm.h"
 #include "vm/file.h"
 #include "vm/ir.h"
@@ -15,7 +16,7 @@
 struct options {
 	const char *input, *output;
 	unsigned flags; /* DIS_* */
-	bool ir, ir_passes;
+	bool ir, ir_passes, native;
 };
 
 static const char help[] = "usage: vfm-dis [options] INPUT.bin [OUTPUT.asm]\n"
@@ -26,6 +27,7 @@ static const char help[] = "usage: vfm-dis [options] INPUT.bin [OUTPUT.asm]\n"
 			   "  -x, --hex        show the bytes of each instruction\n"
 			   "  -v, --verbose    say what each instruction does\n"
 			   "      --ir         write the intermediate form instead; --ir=passes: after each pass\n"
+			   "      --native     write the machine code that the JIT makes instead\n"
 			   "      --version    print the version\n"
 			   "  -h, --help       print this text\n";
 
@@ -39,13 +41,10 @@ static int usage_error(const char *what, const char *which)
 static int read_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{"addresses", no_argument, NULL, 'a'},
-		{"hex", no_argument, NULL, 'x'},
-		{"verbose", no_argument, NULL, 'v'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{"ir", optional_argument, NULL, 'i'},
-		{NULL, 0, NULL, 0},
+		{"addresses", no_argument, NULL, 'a'}, {"hex", no_argument, NULL, 'x'},
+		{"verbose", no_argument, NULL, 'v'},   {"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},      {"ir", optional_argument, NULL, 'i'},
+		{"native", no_argument, NULL, 'n'},    {NULL, 0, NULL, 0},
 	};
 
 	*o = (struct options){.output = "-"};
@@ -65,6 +64,9 @@ static int read_options(int argc, char **argv, struct options *o)
 			o->ir_passes = optarg && strcmp(optarg, "passes") == 0;
 			if (optarg && !o->ir_passes)
 				return usage_error("--ir may be followed by =passes, not by =", optarg);
+			break;
+		case 'n':
+			o->native = true;
 			break;
 		case 'V':
 			puts("vfm-dis " VFM_VERSION);
@@ -122,6 +124,25 @@ static int print_ir(const struct options *o, const uint8_t *code, uint32_t len, 
 	return ir ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* The machine code of a program that the verifier accepts. */
+static int print_native(const struct options *o, const uint8_t *code, uint32_t len, FILE *out)
+{
+	struct vfm_reject why;
+	struct program *p = program_new(code, len, 0, &why);
+	struct jit *j = NULL;
+	int status = EXIT_FAILURE;
+
+	if (!p)
+		fprintf(stderr, "vfm-dis: %s: at %u: %s\n", o->input, why.pc, why.reason);
+	else if (jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j) || jit_list(j, out))
+		fprintf(stderr, "vfm-dis: %s: out of memory, or no disassembler for this CPU\n", o->input);
+	else
+		status = EXIT_SUCCESS;
+	jit_free(j);
+	program_free(p);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct options o;
@@ -145,6 +166,8 @@ int main(int argc, char **argv)
 		ret = -errno;
 	else if (o.ir)
 		status = print_ir(&o, (uint8_t *)code, len, out);
+	else if (o.native)
+		status = print_native(&o, (uint8_t *)code, len, out);
 	else
 		ret = dis_disassemble((uint8_t *)code, len, o.flags, out);
 	if (out && fclose(out) && !ret)
