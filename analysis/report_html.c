@@ -116,13 +116,13 @@ static void print_objects(const struct analysis *a, FILE *out)
 
 /* ---- the drawing: fields, objects, verdict, from left to right ---- */
 
-#define FIELD_X   8
-#define OBJECT_X  380
-#define VERDICT_X 760
-#define BOX_BYTES 200
-#define ROW_PX    46
-#define BOX_PX    32
-#define MAX_NODES 64
+#define FIELD_X      8u
+#define OBJECT_X     380u
+#define VERDICT_X    760u
+#define BOX_WIDTH_PX 200u
+#define ROW_PX       46u
+#define BOX_PX       32u
+#define MAX_NODES    64
 
 struct drawing {
 	uint32_t n_fields;
@@ -148,7 +148,7 @@ static void draw_box(unsigned x, unsigned row, const char *colour, const char *t
 	fprintf(out,
 		"<rect x=\"%u\" y=\"%u\" width=\"%u\" height=\"%u\" rx=\"6\" fill=\"#fff\" stroke=\"%s\" stroke-width=\"2\"/>"
 		"<text x=\"%u\" y=\"%u\">",
-		x, row * ROW_PX + 6, BOX_BYTES, BOX_PX, colour, x + 12, row * ROW_PX + 27);
+		x, row * ROW_PX + 6, BOX_WIDTH_PX, BOX_PX, colour, x + 12, row * ROW_PX + 27);
 	escape(text, out);
 	fputs("</text>\n", out);
 }
@@ -171,10 +171,10 @@ static void draw_object(const struct analysis *a, uint32_t i, struct drawing *d,
 	char text[64];
 
 	for (uint32_t k = 0; k < s->dims.n; k++)
-		draw_edge(FIELD_X + BOX_BYTES, field_row(d, &s->dims.items[k]), OBJECT_X - 4, i, "#98a4b3", out);
+		draw_edge(FIELD_X + BOX_WIDTH_PX, field_row(d, &s->dims.items[k]), OBJECT_X - 4, i, "#98a4b3", out);
 	if (s->output != OUTPUT_NONE) {
-		draw_edge(OBJECT_X + BOX_BYTES, i, VERDICT_X - 4, 0, colours[o->kind], out);
-		fprintf(out, "<text x=\"%u\" y=\"%u\">%s</text>\n", OBJECT_X + BOX_BYTES + 8, i * ROW_PX + 16,
+		draw_edge(OBJECT_X + BOX_WIDTH_PX, i, VERDICT_X - 4, 0, colours[o->kind], out);
+		fprintf(out, "<text x=\"%u\" y=\"%u\">%s</text>\n", OBJECT_X + BOX_WIDTH_PX + 8, i * ROW_PX + 16,
 			output_name(s->output));
 	}
 	snprintf(text, sizeof(text), "object %u, table %u, %s", i, o->table, report_kind(o));
@@ -196,7 +196,7 @@ static void print_drawing(const struct analysis *a, FILE *out)
 		"<h2>What depends on what</h2>\n<div class=\"card\"><svg width=\"%u\" height=\"%u\" role=\"img\">\n"
 		"<defs><marker id=\"tip\" markerWidth=\"8\" markerHeight=\"8\" refX=\"6\" refY=\"3\" orient=\"auto\">"
 		"<path d=\"M0 0L6 3L0 6z\" fill=\"#5d6b7e\"/></marker></defs>\n",
-		VERDICT_X + BOX_BYTES + 8, height);
+		VERDICT_X + BOX_WIDTH_PX + 8, height);
 	for (uint32_t i = 0; i < rows; i++)
 		draw_object(a, i, &d, out);
 	for (uint32_t i = 0; i < d.n_fields; i++)
