@@ -6,6 +6,7 @@
 #   make test-all   the long runs: 10^6 generated cases, sanitizers, clang, long fuzzing, every mutant
 #   make bench      all benchmarks (bench-vm, bench-table, bench-node, ...); each also writes build/bench/NAME.json
 #   make fuzz       libFuzzer on every parser, FUZZ_SECONDS each (default 60); FUZZ_KEEP=1 adds new inputs to test/fuzz/corpus
+#   make model      the protocol's models, checked by spin (MODEL=all: also those that take long)
 #   make mutants    one-line faults put into the code, each of which must turn a test red
 #   make lint       formatting, layer check, cppcheck, clang-tidy, shellcheck
 #   make fmt        format the C files in place
@@ -101,7 +102,7 @@ sim_src := state/config.c $(patsubst %,node/%.c,feed log member node outbox owne
 sim_objs := $(patsubst %.c,$(OBJ)/removable/%.o,$(sim_src))
 all_objs := $(call objs,$(sources))
 
-.PHONY: all bins demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs
+.PHONY: all bins model demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs
 all: $(libs) $(bins) $(suites) $(tools) $(replays)
 bins: $(bins) $(tools)
 
@@ -176,6 +177,9 @@ test-all:
 	$(MAKE) test SAN=address,undefined
 	$(MAKE) fuzz FUZZ_SECONDS=$(if $(filter 60,$(FUZZ_SECONDS)),600,$(FUZZ_SECONDS))
 	$(MAKE) mutants lint
+
+model:
+	@BUILD=$(B) bash test/model/run.sh $(or $(MODEL),quick)
 
 demo: bins
 	@BUILD=$(B) FILTER="$(FILTER)" CAPTURE="$(CAPTURE)" bash test/tools/demo.sh
