@@ -30,7 +30,8 @@ static bool starts_number(const char *begin, const char *at)
 {
 	const char *digits = at + (*at == '-');
 
-	return isdigit((unsigned char)*digits) && (at == begin || (!isalnum((unsigned char)at[-1]) && at[-1] != '.'));
+	return isdigit((unsigned char)*digits) &&
+	       (at == begin || (!isalnum((unsigned char)at[-1]) && at[-1] != '.' && at[-1] != '{'));
 }
 
 /* Operands, with every number as 0x... and no "#". */
@@ -39,8 +40,8 @@ static void add_operands(const char *operands)
 	for (const char *at = operands; *at;) {
 		char number[24], *end;
 
-		if (*at == '#') {
-			at++;
+		if (*at == '#' || (*at == ' ' && at[strspn(at, " ")] == ',')) {
+			at++; /* the disassembler leaves spaces where no mask is */
 		} else if (starts_number(operands, at)) {
 			uint64_t v = *at == '-' ? -strtoull(at + 1, &end, 0) : strtoull(at, &end, 0);
 
