@@ -315,6 +315,41 @@ static void a_program_that_does_not_fit_says_so(void **state)
 	assert_string_equal(text, "the program does not fit in 65536 bytes; preload a table instead of listing members");
 }
 
+/* 24,000 values, each used in a block of its own after the last was computed: a bit for each pair is more than the compiler keeps. */
+static void values_kept_for_too_many_blocks_say_so(void **state)
+{
+	char *source = NULL;
+	const char *text;
+	size_t bytes;
+	FILE *f = open_memstream(&source, &bytes);
+
+	(void)state;
+	assert_non_null(f);
+	fputs("(let (", f);
+	for (int i = 0; i < 24000; i++)
+		fprintf(f, "(v%d (ld8 %d)) ", i, i);
+	fputs(") (and", f);
+	for (int i = 0; i < 24000; i++)
+		fprintf(f, " v%d", i);
+	fputs("))", f);
+	fclose(f);
+	assert_int_equal(compile_bytes(source, bytes, &text), -EINVAL);
+	assert_string_equal(text, "the program keeps too many values for later; bind fewer names");
+}
+
+static void more_source_than_is_read_says_so(void **state)
+{
+	const char *text;
+	size_t bytes = VFL_MAX_SOURCE_BYTES + 1;
+	char *source = malloc(bytes);
+
+	(void)state;
+	assert_non_null(source);
+	memset(source, ' ', bytes);
+	assert_int_equal(compile_bytes(source, bytes, &text), -EINVAL);
+	assert_string_equal(text, "the source has more than 67108864 bytes; preload a table instead");
+}
+
 /* 300 values that are all used twice after the last was computed. */
 static void too_many_values_at_a_time_say_so(void **state)
 {
@@ -631,6 +666,8 @@ int main(void)
 		cmocka_unit_test(nesting_up_to_the_limit_compiles),
 		cmocka_unit_test(operands_nested_deeper_than_the_stack_say_so),
 		cmocka_unit_test(ten_megabytes_of_members_end_in_an_error),
+		cmocka_unit_test(values_kept_for_too_many_blocks_say_so),
+		cmocka_unit_test(more_source_than_is_read_says_so),
 		cmocka_unit_test(a_program_that_does_not_fit_says_so),
 		cmocka_unit_test(too_many_values_at_a_time_say_so),
 		cmocka_unit_test(more_tables_than_there_are_numbers_say_so),
