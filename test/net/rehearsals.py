@@ -56,7 +56,7 @@ class Rehearsals(unittest.TestCase):
         self.assertIsNone(r["differences_e2"])
 
     def test_a_filter_that_may_not_be_split_runs_in_one_shard_and_moves_all_the_same(self):
-        r = self.passes(self.traffic, "examples/prads.vfl", "--moves", "3", "--kills", "1")
+        r = self.passes(self.traffic, "test/golden/analysis/source-and-destination.vfm", "--moves", "3", "--kills", "1")
         self.assertEqual(r["shards"], 1)
 
     def test_release_early_gives_the_same(self):
