@@ -54,6 +54,8 @@ int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint
 	struct sigma_stream *st = sigma_stream(s, id);
 	if (st && (st->retired || session < st->session))
 		return -EACCES;
+	if (start > SIGMA_MAX_NUMBER)
+		return -ERANGE;
 	if (!st && s->n_streams == WIRE_MAX_STREAMS)
 		return -ENOSPC;
 	bool is_new = !st;
@@ -97,6 +99,8 @@ int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v)
 	uint64_t held = st->position - st->acked;
 	if (held >= SIGMA_MAX_TAIL)
 		return -ENOSPC;
+	if (st->position >= SIGMA_MAX_NUMBER)
+		return -ERANGE;
 	if (held >= st->room && tail_grow(st))
 		return -ENOMEM;
 	st->position++;

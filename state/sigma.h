@@ -10,7 +10,8 @@
 #include "state/shard.h"
 #include "state/wire.h"
 
-#define SIGMA_MAX_TAIL 4096 /* verdicts kept per stream: the largest window a steerer may have in one shard; a power of two */
+#define SIGMA_MAX_TAIL   4096 /* verdicts kept per stream: the largest window a steerer may have in one shard; a power of two */
+#define SIGMA_MAX_NUMBER (1ull << 62) /* packets of a stream, deltas of a shard: a frame's numbers above that would wrap around */
 
 /* What the filter said of one packet. */
 struct verdict {
@@ -64,10 +65,11 @@ void sigma_clear_tables(struct sigma *s);
 /* NULL: not registered. */
 struct sigma_stream *sigma_stream(struct sigma *s, uint64_t id);
 /* Registers a session of a stream. A stream that is new, or fresh, starts at position `start`; else its numbers go on.
- * -EACCES: retired, or an older session; -ENOSPC: no room for another stream. */
+ * -EACCES: retired, or an older session; -ENOSPC: no room for another stream; -ERANGE: start is above SIGMA_MAX_NUMBER. */
 int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint64_t start);
 void sigma_retire(struct sigma *s, struct sigma_stream *st);
-/* Appends the verdict of packet st->position + 1. -ENOSPC: the tail is full, the steerer must acknowledge first; -ENOMEM. */
+/* Appends the verdict of packet st->position + 1. -ENOSPC: the tail is full, the steerer must acknowledge first; -ERANGE: that
+ * number is above SIGMA_MAX_NUMBER; -ENOMEM. */
 int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v);
 /* Drops the tail's verdicts up to acked; a number outside the tail is cut to it. */
 void sigma_ack(struct sigma *s, struct sigma_stream *st, uint64_t acked);

@@ -124,7 +124,7 @@ void snapshot_describe(const struct sigma *s, struct snapshot_columns *c, struct
 static bool lineage_legal(const struct wire_sigma *w)
 {
 	uint32_t n = w->epochs.n;
-	if (w->starts.n != n || (n == 0) != (w->number == 0))
+	if (w->starts.n != n || (n == 0) != (w->number == 0) || w->number > SIGMA_MAX_NUMBER)
 		return false;
 	for (uint32_t i = 1; i < n; i++)
 		if (wire_c64(w->epochs, i) <= wire_c64(w->epochs, i - 1) || wire_c64(w->starts, i) <= wire_c64(w->starts, i - 1))
@@ -143,7 +143,8 @@ static int restore_stream(struct sigma *s, const struct wire_sigma *w, uint32_t 
 {
 	struct sigma_stream *st = &s->streams[i];
 	uint64_t position = wire_c64(w->position, i), acked = wire_c64(w->acked, i);
-	if (sigma_stream(s, wire_c64(w->stream, i)) || acked > position || position - acked > w->verdict.n - *used)
+	if (sigma_stream(s, wire_c64(w->stream, i)) || position > SIGMA_MAX_NUMBER || acked > position ||
+	    position - acked > w->verdict.n - *used)
 		return -EPROTO;
 	*st = (struct sigma_stream){.id = wire_c64(w->stream, i),
 				    .session = wire_c64(w->session, i),

@@ -403,6 +403,17 @@ static void changes_that_do_not_fit_are_refused(void **state)
 	delta_columns_fini(&c);
 }
 
+static void a_number_that_would_wrap_around_is_refused(void **state)
+{
+	struct sigma *s = fresh(1);
+	(void)state;
+	assert_int_equal(sigma_admit(s, 9, 1, false, SIGMA_MAX_NUMBER + 1), -ERANGE);
+	assert_null(sigma_stream(s, 9));
+	assert_int_equal(sigma_admit(s, 9, 1, false, SIGMA_MAX_NUMBER), 0);
+	assert_int_equal(sigma_push(s, sigma_stream(s, 9), (struct verdict){0}), -ERANGE);
+	sigma_free(s);
+}
+
 static void a_retired_stream_never_comes_back(void **state)
 {
 	struct sigma *s = fresh(1);
@@ -433,6 +444,7 @@ int main(void)
 		cmocka_unit_test(a_replica_fed_with_deltas_stays_equal_to_its_owner),
 		cmocka_unit_test(a_snapshot_taken_while_the_shard_goes_on_is_the_shard),
 		cmocka_unit_test(changes_that_do_not_fit_are_refused),
+		cmocka_unit_test(a_number_that_would_wrap_around_is_refused),
 		cmocka_unit_test(a_retired_stream_never_comes_back),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
