@@ -113,6 +113,15 @@ static bool undecided(const struct ir *ir, uint32_t block)
 	return ir->blocks[block].term == IR_BRANCH && takes(ir, block, 0) && takes(ir, block, 1);
 }
 
+/* Is x - y compared with 0, x and y of 32 bits? The difference is between -2^32 and 2^32, so it is 0 if its low 32 bits are. */
+static bool tests_difference(const struct ir *ir, const struct ir_block *b)
+{
+	const struct ir_value *a = &ir->values[b->a], *zero = &ir->values[b->b];
+
+	return (b->cond == VFM_OP_JEQ || b->cond == VFM_OP_JNE) && zero->op == IR_CONST && zero->imm == 0 && a->op == IR_SUB &&
+	       narrow(&ir->facts.value[a->a]) && narrow(&ir->facts.value[a->b]);
+}
+
 static bool block_fits(const struct ir *ir, const uint8_t *needed, uint32_t block)
 {
 	const struct ir_block *b = &ir->blocks[block];
@@ -125,7 +134,7 @@ static bool block_fits(const struct ir *ir, const uint8_t *needed, uint32_t bloc
 			return false;
 	if (b->term == IR_RET)
 		return narrow(&t[0]);
-	return !undecided(ir, block) || (narrow(&t[0]) && narrow(&t[1]));
+	return !undecided(ir, block) || (narrow(&t[0]) && narrow(&t[1])) || tests_difference(ir, b);
 }
 
 static void lead_to(struct vec *v, uint32_t block, uint64_t insns)

@@ -16,6 +16,7 @@
 #include "jit/jit.h"
 #include "test/lib/gen_program.h"
 #include "vm/step.h"
+#include "vm/asm.h"
 #include "vm/vfm.h"
 
 #define SHORT_PROGRAMS 1000
@@ -204,11 +205,49 @@ static void bursts_equal_the_machine(void **state)
 	for_programs(check_burst);
 }
 
+/* Lanes hold 32 bits: a difference of a multiple of 2^32 must not be taken for 0. */
+static void a_wide_difference_is_not_taken_for_0(void **state)
+{
+	static const char source[] = "LD64 0\nPUSH 7\nSUB\nPUSH 0\nJEQ same\nRET 1\nsame:\nRET 2\n";
+	static uint8_t bytes[16][8];
+	struct vfm_packet packets[16];
+	struct vfm_result results[16];
+	struct shard *shards[16];
+	struct vfm_reject why;
+	static struct diag_list d;
+	struct program *p;
+	struct jit *j;
+	uint8_t *text;
+	uint32_t len;
+
+	(void)state;
+	diag_init(&d, "difference", source, sizeof(source) - 1);
+	assert_int_equal(asm_assemble(source, sizeof(source) - 1, false, &text, &len, &d), 0);
+	p = program_new(text, len, 0, &why);
+	assert_non_null(p);
+	assert_int_equal(jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j), 0);
+	shards[0] = program_shard_new(p, &(struct program_state_options){.idle_s = -1});
+	for (unsigned i = 0; i < 16; i++) {
+		bytes[i][3] = (uint8_t)i; /* times 2^32 */
+		bytes[i][7] = 7;
+		packets[i] = (struct vfm_packet){.data = bytes[i], .len = 8};
+		shards[i] = shards[0];
+	}
+	jit_burst(j, 16, packets, shards, results);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(results[i].value, i ? 1 : 2);
+	jit_free(j);
+	shard_free(shards[0]);
+	program_free(p);
+	free(text);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_packet_after_another_equals_the_machine),
 		cmocka_unit_test(bursts_equal_the_machine),
+		cmocka_unit_test(a_wide_difference_is_not_taken_for_0),
 	};
 
 	open_edge();

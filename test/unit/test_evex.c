@@ -7,7 +7,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 #include <cmocka.h>
 
 #define REGS 32 /* zmm0 to zmm31 */
@@ -201,6 +203,134 @@ static void what_capstone_misreads(void **state)
 	expect_bytes("62 82 35 48 00 e3 ");
 }
 
+/* ---- the GNU disassembler, for what capstone 4 misreads or does not know ---- */
+
+#define PILE_FORMS (10 * REGS * REGS)
+
+static struct {
+	uint8_t code[PILE_FORMS * 16];
+	char want[PILE_FORMS][100];
+	uint32_t bytes, n;
+} pile;
+
+/* The code emitted since the last call goes on the pile, which is disassembled as a whole. */
+__attribute__((format(printf, 1, 2))) static void pile_up(const char *format, ...)
+{
+	va_list args;
+
+	jit_x86.link(&code);
+	assert_true(pile.n < PILE_FORMS && code.n <= 16);
+	memcpy(pile.code + pile.bytes, code.code, code.n);
+	pile.bytes += code.n;
+	va_start(args, format);
+	vsnprintf(pile.want[pile.n++], sizeof(pile.want[0]), format, args);
+	va_end(args);
+	jit_buf_fini(&code);
+	code = (struct jit_buf){0};
+}
+
+static void pile_operations(uint8_t d, uint8_t a)
+{
+	uint8_t s = (uint8_t)((d + 7 * a) % REGS);
+
+	evex_op(&code, EVEX_PSHUFB, d, a, in_reg(s));
+	pile_up("vpshufb zmm%u,zmm%u,zmm%u", d, a, s);
+	evex_op(&code, EVEX_PSHUFB, d, a, constant(false));
+	pile_up("vpshufb zmm%u,zmm%u,ZMMWORD PTR [rip+0xfffffffffffffff6]", d, a);
+	for (int op = EVEX_PADDD; op <= EVEX_PSRLVD; op++) {
+		if (op >= EVEX_PSLLVD) {
+			evex_op(&code, (enum evex_op)op, d, a, constant(true));
+			pile_up("%s zmm%u,zmm%u,DWORD BCST [rip+0xfffffffffffffff6]", op_names[op], d, a);
+		} else if (op == (d + a) % EVEX_PSLLVD) {
+			evex_op(&code, (enum evex_op)op, d, a, (struct evex_src){EVEX_STACK, 64});
+			pile_up("%s zmm%u,zmm%u,ZMMWORD PTR [rsp+0x40]", op_names[op], d, a);
+		}
+	}
+}
+
+static void pile_rest(uint8_t d, uint8_t a)
+{
+	uint8_t k = (uint8_t)(1 + (d + a) % 7);
+
+	evex_compare(&code, k, VFM_OP_JLE, a, (struct evex_src){EVEX_STACK, 64u * d});
+	if (d)
+		pile_up("vpcmpleud k%u,zmm%u,ZMMWORD PTR [rsp+0x%x]", k, a, 64 * d);
+	else
+		pile_up("vpcmpleud k%u,zmm%u,ZMMWORD PTR [rsp+0x0]", k, a);
+	if (d != a) { /* no instruction else */
+		evex_gather(&code, d, a, 30, k);
+		pile_up("vpgatherqd ymm%u{k%u},DWORD PTR [zmm%u*1+0x1e]", d, k, a);
+		evex_gather(&code, d, a, -2, k);
+		pile_up("vpgatherqd ymm%u{k%u},DWORD PTR [zmm%u*1-0x2]", d, k, a);
+	}
+	evex_move(&code, d, constant(true), k);
+	pile_up("vpbroadcastd zmm%u{k%u},DWORD PTR [rip+0xfffffffffffffff6]", d, k);
+	evex_move(&code, d, (struct evex_src){EVEX_STACK, 4096}, k);
+	pile_up("vmovdqa32 zmm%u{k%u},ZMMWORD PTR [rsp+0x1000]", d, k);
+}
+
+/* "   2d:\tvpord  zmm0,zmm1,zmm2        # 0x2d" without address, comment and filling, in place; NULL: another line. */
+static const char *instruction_of(char *line)
+{
+	char *at = strchr(line, '\t'), *filling;
+
+	if (!at)
+		return NULL;
+	at++;
+	at[strcspn(at, "#\n")] = 0;
+	for (size_t n = strlen(at); n && at[n - 1] == ' '; n--)
+		at[n - 1] = 0;
+	filling = strstr(at, "  ");
+	if (filling)
+		memmove(filling, filling + 1, strlen(filling));
+	return at;
+}
+
+static void compare_pile(FILE *disassembled)
+{
+	char line[256];
+	uint32_t i = 0;
+
+	while (fgets(line, sizeof(line), disassembled)) {
+		const char *got = instruction_of(line);
+
+		if (!got)
+			continue;
+		assert_true(i < pile.n);
+		if (strcmp(pile.want[i], got))
+			fail_msg("should be \"%s\" and is \"%s\"", pile.want[i], got);
+		i++;
+	}
+	assert_int_equal(i, pile.n);
+}
+
+static void what_only_the_gnu_disassembler_reads(void **state)
+{
+	char path[] = "/tmp/test_evex_XXXXXX", command[160];
+	FILE *f;
+	int fd;
+
+	(void)state;
+	if (system("objdump --version >/dev/null 2>&1")) {
+		print_message("SKIP no objdump\n");
+		skip();
+	}
+	for (uint8_t d = 0; d < REGS; d++)
+		for (uint8_t a = 0; a < REGS; a++) {
+			pile_operations(d, a);
+			pile_rest(d, a);
+		}
+	fd = mkstemp(path);
+	assert_true(fd >= 0 && write(fd, pile.code, pile.bytes) == (ssize_t)pile.bytes);
+	close(fd);
+	snprintf(command, sizeof(command), "objdump -D -b binary -m i386:x86-64 -M intel -w --no-show-raw-insn %s", path);
+	f = popen(command, "r");
+	assert_non_null(f);
+	compare_pile(f);
+	pclose(f);
+	unlink(path);
+}
+
 static void masks(void **state)
 {
 	(void)state;
@@ -223,6 +353,7 @@ int main(void)
 		cmocka_unit_test(gathers_halves_and_widths),
 		cmocka_unit_test(masks),
 		cmocka_unit_test(what_capstone_misreads),
+		cmocka_unit_test(what_only_the_gnu_disassembler_reads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
