@@ -57,6 +57,12 @@ void fleet_kill(struct fleet_process *p, int signal_number)
 	p->asker = NULL;
 }
 
+bool fleet_ended(const struct fleet_process *p)
+{
+	siginfo_t info = {0};
+	return p->pid > 0 && waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == p->pid;
+}
+
 void fleet_fini(struct fleet *f, bool keep)
 {
 	fleet_kill(&f->steerer, SIGKILL);

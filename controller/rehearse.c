@@ -232,15 +232,29 @@ static bool is_settled(struct rehearsal *h)
 	return true;
 }
 
+/* The cluster would survive a node that crashes; a rehearsal must not. */
+static int check_processes(struct rehearsal *h)
+{
+	const struct fleet *f = &h->fleet;
+	const struct fleet_process *ended = fleet_ended(&f->controller) ? &f->controller
+					    : fleet_ended(&f->steerer)  ? &f->steerer
+									: NULL;
+	for (uint32_t i = 0; i < f->n_nodes && !ended; i++)
+		ended = fleet_ended(&f->nodes[i]) ? &f->nodes[i] : NULL;
+	return ended ? fail(h, -ECHILD, "a process ended by itself", ended->name, "see its log with --keep") : 0;
+}
+
 static int settle(struct rehearsal *h, const char *what)
 {
 	uint64_t until = fleet_now_us() + SETTLE_US;
-	while (fleet_now_us() < until) {
-		if (refresh(h) && is_settled(h))
+	int err = 0;
+	while (!err && fleet_now_us() < until) {
+		err = check_processes(h);
+		if (!err && refresh(h) && is_settled(h))
 			return 0;
 		pause_ms(2);
 	}
-	return fail(h, -ETIMEDOUT, "the cluster does not settle", what, "see the logs with --keep");
+	return err ? err : fail(h, -ETIMEDOUT, "the cluster does not settle", what, "see the logs with --keep");
 }
 
 static json_t *progress(struct rehearsal *h)
@@ -705,7 +719,7 @@ int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char w
 	h->why = why;
 	h->random = o->seed;
 	int err = fleet_init(&h->fleet);
-	int (*const steps[])(struct rehearsal *) = {prepare, start_all, play, wait_end, collect, judge};
+	int (*const steps[])(struct rehearsal *) = {prepare, start_all, play, wait_end, check_processes, collect, judge};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
 		err = steps[i](h);
 	if (!err && (copy_file(h->verdicts, o->verdicts) || copy_file(h->table, o->table)))
