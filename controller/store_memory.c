@@ -137,6 +137,12 @@ int store_open_memory(struct store *s)
 	struct memory *m = calloc(1, sizeof *m);
 	if (!m)
 		return -ENOMEM;
-	*s = (struct store){m, memory_get, memory_list, memory_commit, memory_watch, memory_lease, memory_close};
+	*s = (struct store){.get = memory_get,
+			    .list = memory_list,
+			    .commit = memory_commit,
+			    .watch = memory_watch,
+			    .lease = memory_lease,
+			    .close = memory_close};
+	s->ctx = m;
 	return 0;
 }

@@ -634,7 +634,7 @@ void bpf_emit(const struct ir *ir, const struct bpf_plan *plan, struct bpf_draft
 	e.end_x = malloc(ir->n_blocks * sizeof(*e.end_x));
 	if (!e.end_a || !e.end_x)
 		out_of_memory(d);
-	for (uint32_t i = 0; i < ir->n_blocks && !d->error; i++) {
+	for (uint32_t i = 0; i < ir->n_blocks && !d->error && e.end_a && e.end_x; i++) {
 		e.end_a[i] = e.end_x[i] = IR_NONE;
 		new_label(&e); /* a block's label is its id */
 	}

@@ -156,7 +156,7 @@ static uint64_t (*const passes[N_ENGINES])(const struct loaded *x, int e) = {pas
 
 static bool is_there(const struct loaded *x, int e)
 {
-	return e < JIT_PACKET || x->jit[e];
+	return e < JIT_PACKET || e >= N_ENGINES || x->jit[e];
 }
 
 /* Packets on which the verdicts differ. */

@@ -271,7 +271,7 @@ static void byte_orders(void **state)
 	for (uint8_t r = 0; r < 31; r++) {
 		char d[4];
 
-		snprintf(d, sizeof(d), "w%u", (r + 7) % 31);
+		snprintf(d, sizeof(d), "w%d", (r + 7) % 31);
 		expect(arm64_rev(2, (r + 7) % 31, r), "rev16 %s, %s", d, w(r));
 		expect(arm64_rev(4, (r + 7) % 31, r), "rev %s, %s", d, w(r));
 		expect(arm64_rev(8, (r + 7) % 31, r), "rev %s, %s", x((r + 7) % 31), x(r));
