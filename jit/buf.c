@@ -25,7 +25,7 @@ static void *grow(struct jit_buf *b, void *array, uint32_t want, uint32_t *room,
 void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n)
 {
 	b->code = grow(b, b->code, b->n + n, &b->room, 1);
-	if (b->failed)
+	if (b->failed || n == 0)
 		return;
 	memcpy(b->code + b->n, bytes, n);
 	b->n += n;

@@ -34,7 +34,7 @@ void jit_exec_free(struct jit_exec *e)
 	*e = (struct jit_exec){0};
 }
 
-void jit_perf_map(const struct jit_exec *e, const char *name)
+void jit_perf_map(const uint8_t *code, size_t bytes, const char *name)
 {
 	char path[64];
 	FILE *f;
@@ -45,6 +45,6 @@ void jit_perf_map(const struct jit_exec *e, const char *name)
 	f = fopen(path, "a");
 	if (!f)
 		return;
-	fprintf(f, "%lx %zx %s\n", (unsigned long)(uintptr_t)e->code, e->bytes, name);
+	fprintf(f, "%lx %zx %s\n", (unsigned long)(uintptr_t)code, bytes, name);
 	fclose(f);
 }

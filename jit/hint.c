@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "jit/parts.h"
 #include "vm/vfm.h"
@@ -67,49 +68,51 @@ static int cut(struct ir *ir, uint8_t *reached)
 }
 
 /* Code for ir after cut(). */
-static int compile(const struct ir *ir, const struct jit_target *t, struct jit_hint *h)
+static int compile(const struct ir *ir, const struct jit_target *t, struct jit_buf *b)
 {
 	uint8_t *needed = NULL;
-	struct jit_buf b = {0};
 	int err = jit_dead(ir, &needed);
 
 	if (!err)
-		err = jit_gen(ir, needed, t, UINT32_MAX, &b);
-	if (!err)
-		err = jit_exec_new(b.code, b.n, &h->exec);
-	if (!err)
-		h->run = (jit_fn)(uintptr_t)h->exec.code;
-	jit_buf_fini(&b);
+		err = jit_gen(ir, needed, t, UINT32_MAX, b);
 	free(needed);
 	return err;
 }
 
-int jit_hint_new(const struct program *p, const struct jit_target *t, struct jit_hint *out)
+/* cut() on a copy of what it changes: other code is made from ir too. */
+static int gen_cut(const struct ir *ir, const struct jit_target *t, struct jit_hint *h, struct jit_buf *b)
 {
-	struct ir *ir = ir_new(p, NULL);
-	uint8_t *reached = ir ? calloc(ir->n_blocks, 1) : NULL;
-	int err = reached ? 0 : -ENOMEM, table = -1;
+	struct ir own = *ir;
+	uint8_t *reached = calloc(ir->n_blocks, 1);
+	int err = -ENOMEM, table;
 
-	*out = (struct jit_hint){0};
-	if (!err && !ir->has_cycle) {
-		jit_fold(ir);
-		err = jit_cse(ir);
-		if (!err)
-			table = cut(ir, reached);
-	}
-	if (!err && table >= 0) {
-		out->table = (uint32_t)p->table_index[table];
-		err = compile(ir, t, out);
-	}
+	own.values = malloc((ir->n_values + 1ul) * sizeof(*own.values));
+	own.blocks = malloc(ir->n_blocks * sizeof(*own.blocks));
+	own.facts.block = malloc(ir->n_blocks);
+	if (!reached || !own.values || !own.blocks || !own.facts.block)
+		goto out;
+	memcpy(own.values, ir->values, ir->n_values * sizeof(*own.values));
+	memcpy(own.blocks, ir->blocks, ir->n_blocks * sizeof(*own.blocks));
+	memcpy(own.facts.block, ir->facts.block, ir->n_blocks);
+	err = -ENOTSUP;
+	table = cut(&own, reached);
+	if (table < 0)
+		goto out;
+	h->table = (uint32_t)ir->program->table_index[table];
+	err = compile(&own, t, b);
+out:
 	free(reached);
-	ir_free(ir);
+	free(own.values);
+	free(own.blocks);
+	free(own.facts.block);
 	return err;
 }
 
-void jit_hint_free(struct jit_hint *h)
+int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hint *h, struct jit_buf *b)
 {
-	jit_exec_free(&h->exec);
-	h->run = NULL;
+	if (!ir->program->n_tables || ir->has_cycle)
+		return -ENOTSUP;
+	return gen_cut(ir, t, h, b);
 }
 
 bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key)

@@ -20,7 +20,9 @@ struct jit {
 	struct interp *interp; /* for JIT_INTERP; NULL otherwise */
 	uint32_t insn_limit;
 	enum jit_tier tier;
-	struct jit_exec exec, vec_exec;
+	struct jit_exec exec; /* all the codes, one after another */
+	const uint8_t *vector_code;
+	size_t scalar_bytes, vector_bytes;
 	jit_fn run;
 	jit_vec_fn run_lanes; /* NULL: no vector code */
 	struct jit_hint hint;
@@ -57,12 +59,23 @@ enum jit_tier jit_best_tier(void)
 	return best;
 }
 
+/* The codes of one program, made from one intermediate form. */
+struct codes {
+	struct jit_buf scalar, hint, vector; /* hint and vector may be empty: it runs without */
+};
+
+static void codes_fini(struct codes *c)
+{
+	jit_buf_fini(&c->scalar);
+	jit_buf_fini(&c->hint);
+	jit_buf_fini(&c->vector);
+}
+
 /* 0; -ENOMEM; or another error: interpret. */
-static int compile(struct jit *j)
+static int gen_codes(struct jit *j, enum jit_tier tier, struct codes *c)
 {
 	struct ir *ir = ir_new(j->program, NULL);
 	uint8_t *needed = NULL;
-	struct jit_buf b = {0};
 	int err = -ENOMEM;
 
 	if (!ir)
@@ -72,31 +85,69 @@ static int compile(struct jit *j)
 	if (!err)
 		err = jit_dead(ir, &needed);
 	if (!err)
-		err = jit_gen(ir, needed, native, j->insn_limit, &b);
-	if (!err)
-		err = jit_exec_new(b.code, b.n, &j->exec);
-	jit_buf_fini(&b);
+		err = jit_gen(ir, needed, native, j->insn_limit, &c->scalar);
+	if (!err && jit_hint_gen(ir, native, &j->hint, &c->hint))
+		c->hint.n = 0;
+	if (!err && (tier < JIT_AVX512 || jit_best_tier() < JIT_AVX512 || jit_vec(ir, needed, j->insn_limit, &c->vector)))
+		c->vector.n = 0;
 	free(needed);
 	ir_free(ir);
 	return err;
 }
 
-/* Vector code beside the scalar one; without it if there is nothing to gain, or no memory. */
-static void compile_lanes(struct jit *j)
-{
-	struct ir *ir = ir_new(j->program, NULL);
-	struct jit_buf b = {0};
+#define CODE_ALIGN 64 /* a cache line; vector code's constants want it */
 
-	if (!ir)
-		return;
-	jit_fold(ir);
-	if (jit_vec(ir, j->insn_limit, &b) == 0 && jit_exec_new(b.code, b.n, &j->vec_exec) == 0) {
+/* Appends code at the next aligned offset, which it returns. */
+static uint32_t append(struct jit_buf *all, const struct jit_buf *code)
+{
+	static const uint8_t filling[CODE_ALIGN];
+	uint32_t at;
+
+	jit_bytes(all, filling, -all->n % CODE_ALIGN);
+	at = all->n;
+	jit_bytes(all, code->code, code->n);
+	return at;
+}
+
+static int make_executable(struct jit *j, const struct codes *c)
+{
+	struct jit_buf all = {0};
+	uint32_t hint_at, vector_at;
+	int err = -ENOMEM;
+
+	append(&all, &c->scalar);
+	hint_at = append(&all, &c->hint);
+	vector_at = append(&all, &c->vector);
+	if (!all.failed)
+		err = jit_exec_new(all.code, all.n, &j->exec);
+	jit_buf_fini(&all);
+	if (err)
+		return err;
+	j->tier = JIT_SCALAR;
+	j->scalar_bytes = c->scalar.n;
+	j->run = (jit_fn)(uintptr_t)j->exec.code;
+	jit_perf_map(j->exec.code, c->scalar.n, "vfm_filter");
+	if (c->hint.n)
+		j->hint.run = (jit_fn)(uintptr_t)(j->exec.code + hint_at);
+	if (c->vector.n) {
 		j->tier = JIT_AVX512;
-		j->run_lanes = (jit_vec_fn)(uintptr_t)j->vec_exec.code;
-		jit_perf_map(&j->vec_exec, "vfm_filter_avx512");
+		j->vector_code = j->exec.code + vector_at;
+		j->vector_bytes = c->vector.n;
+		j->run_lanes = (jit_vec_fn)(uintptr_t)j->vector_code;
+		jit_perf_map(j->vector_code, c->vector.n, "vfm_filter_avx512");
 	}
-	jit_buf_fini(&b);
-	ir_free(ir);
+	return 0;
+}
+
+static int compile(struct jit *j, enum jit_tier tier)
+{
+	struct codes c = {0};
+	int err = gen_codes(j, tier, &c);
+
+	if (!err)
+		err = make_executable(j, &c);
+	codes_fini(&c);
+	return err;
 }
 
 int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, struct jit **out)
@@ -108,14 +159,7 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 		return -ENOMEM;
 	j->program = p;
 	j->insn_limit = insn_limit;
-	if (native && tier >= JIT_SCALAR && compile(j) == 0) {
-		j->tier = JIT_SCALAR;
-		j->run = (jit_fn)(uintptr_t)j->exec.code;
-		jit_perf_map(&j->exec, "vfm_filter");
-		(void)jit_hint_new(p, native, &j->hint); /* it runs without */
-		if (tier >= JIT_AVX512 && jit_best_tier() >= JIT_AVX512)
-			compile_lanes(j);
-	} else {
+	if (!native || tier < JIT_SCALAR || compile(j, tier)) {
 		j->interp = interp_new(p);
 		if (!j->interp) {
 			free(j);
@@ -132,8 +176,6 @@ void jit_free(struct jit *j)
 		return;
 	interp_free(j->interp);
 	jit_exec_free(&j->exec);
-	jit_exec_free(&j->vec_exec);
-	jit_hint_free(&j->hint);
 	free(j);
 }
 
@@ -149,14 +191,14 @@ struct jit_counts jit_counts(const struct jit *j)
 
 const uint8_t *jit_code(const struct jit *j, size_t *bytes)
 {
-	*bytes = j->exec.bytes;
+	*bytes = j->scalar_bytes;
 	return j->exec.code;
 }
 
 const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes)
 {
-	*bytes = j->vec_exec.bytes;
-	return j->vec_exec.code;
+	*bytes = j->vector_bytes;
+	return j->vector_code;
 }
 
 static void run_compiled(const struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)

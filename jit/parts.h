@@ -151,8 +151,8 @@ struct vec_args {
 } __attribute__((aligned(64)));
 typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active);
 
-/* 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
-int jit_vec(struct ir *ir, uint32_t insn_limit, struct jit_buf *b);
+/* needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
+int jit_vec(struct ir *ir, const uint8_t *needed, uint32_t insn_limit, struct jit_buf *b);
 
 /* ---- executable memory: written, then made executable, never both ---- */
 struct jit_exec {
@@ -163,17 +163,15 @@ struct jit_exec {
 int jit_exec_new(const uint8_t *code, size_t bytes, struct jit_exec *out);
 void jit_exec_free(struct jit_exec *e);
 /* Appends a line to /tmp/perf-PID.map if VFM_PERF_MAP is set; failures are silent. */
-void jit_perf_map(const struct jit_exec *e, const char *name);
+void jit_perf_map(const uint8_t *code, size_t bytes, const char *name);
 
 /* ---- prefetch: bursts of loop-free programs with tables ---- */
 struct jit_hint {
-	struct jit_exec exec;
 	jit_fn run;     /* NULL: there is nothing to prefetch */
 	uint32_t table; /* dense index: the one that hints are about */
 };
-/* 0, with run NULL for programs without tables or with loops; -errno. */
-int jit_hint_new(const struct program *p, const struct jit_target *t, struct jit_hint *out);
-void jit_hint_free(struct jit_hint *h);
+/* Code to be run as h->run; ir has been through jit_cse(). 0; -ENOTSUP: no tables, or loops; -ENOMEM. */
+int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hint *h, struct jit_buf *b);
 /* The key of the packet's first table instruction, if that is on h->table; else any. False: the packet ends in an error before. */
 bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key);
 /* Prefetches for the packets that run next, where tables are large. */

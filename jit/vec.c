@@ -856,18 +856,12 @@ static void emit(struct vec *v)
 static const uint8_t lanes[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 static const struct jit_regs vector_regs = {lanes, lanes, sizeof(lanes), 0};
 
-static int prepare(struct vec *v)
+static int prepare(struct vec *v, const uint8_t *needed)
 {
-	uint8_t *needed = NULL;
-	int err = jit_dead(v->ir, &needed);
+	int err;
 
-	if (err)
-		return err;
 	if (!find_region(v, needed))
-		err = -ENOTSUP;
-	free(needed);
-	if (err)
-		return err;
+		return -ENOTSUP;
 	v->guard = furthest_load(v);
 	if (v->guard > VFM_MAX_PACKET_BYTES)
 		return -ENOTSUP;
@@ -882,7 +876,7 @@ static int prepare(struct vec *v)
 	return jit_alloc(v->ir, v->needed, &vector_regs, true, &v->places);
 }
 
-int jit_vec(struct ir *ir, uint32_t insn_limit, struct jit_buf *b)
+int jit_vec(struct ir *ir, const uint8_t *needed, uint32_t insn_limit, struct jit_buf *b)
 {
 	struct vec v = {.ir = ir, .b = b, .insn_limit = insn_limit, .mask_words = ir->n_blocks};
 	int err = -ENOMEM;
@@ -893,7 +887,7 @@ int jit_vec(struct ir *ir, uint32_t insn_limit, struct jit_buf *b)
 	v.word_used = calloc(ir->n_blocks + 1ul, 1);
 	v.insns = calloc(ir->n_blocks, sizeof(*v.insns));
 	if (v.insns && v.state && v.needed && v.mask_at && v.word_used)
-		err = prepare(&v);
+		err = prepare(&v, needed);
 	if (!err)
 		emit(&v);
 	if (!err && b->failed)
