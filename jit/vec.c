@@ -858,6 +858,7 @@ static const struct jit_regs vector_regs = {lanes, lanes, sizeof(lanes), 0};
 
 static int prepare(struct vec *v, const uint8_t *needed)
 {
+	struct jit_places places = {0};
 	int err;
 
 	if (!find_region(v, needed))
@@ -873,7 +874,9 @@ static int prepare(struct vec *v, const uint8_t *needed)
 	if (err)
 		return err;
 	prune_windows(v);
-	return jit_alloc(v->ir, v->needed, &vector_regs, true, &v->places);
+	err = jit_alloc(v->ir, v->needed, &vector_regs, true, &places);
+	v->places = places;
+	return err;
 }
 
 int jit_vec(struct ir *ir, const uint8_t *needed, uint32_t insn_limit, struct jit_buf *b)
