@@ -1,5 +1,6 @@
 #include "controller/rehearse.h"
 
+#include "controller/draw.h"
 #include "controller/fleet.h"
 #include "state/merge.h"
 #include "state/mix.h"
@@ -22,6 +23,7 @@ struct rehearsal {
 	struct rehearse_result *result;
 	char *why;
 	struct fleet fleet;
+	struct watch *watch; /* with --svg */
 	struct deploy deploy;
 	struct rehearse_options effective;
 	char certificate[NAME_BYTES], e1[NAME_BYTES], e1_table[NAME_BYTES], e2[NAME_BYTES], verdicts[NAME_BYTES], table[NAME_BYTES],
@@ -182,6 +184,8 @@ static int start_all(struct rehearsal *h)
 			       NULL};
 	if (!err)
 		err = fleet_start(f, &f->steerer, "vfm-node", steer);
+	if (!err && h->options->svg)
+		err = watch_start(&h->watch, f->steerer.endpoint);
 	return err ? fail(h, err, strerror(-err), "the cluster", "see the logs with --keep") : 0;
 }
 
@@ -324,6 +328,7 @@ static int do_move(struct rehearsal *h)
 	if (!to)
 		return 0;
 	say(h, "move to", to->name, shard);
+	watch_event(h->watch, WATCH_MOVE, "shard %" PRIu64 " to %s", shard, to->name);
 	int err = ask_controller(h, json_pack("{s:s,s:I,s:s}", "command", "move", "shard", (json_int_t)shard, "node", to->name));
 	while (!err && fleet_now_us() < until) {
 		if (refresh(h) && owner_of(h, shard) && strcmp(owner_of(h, shard), to->name) == 0)
@@ -359,6 +364,7 @@ static int do_kill(struct rehearsal *h)
 	}
 	account(h, p);
 	say(h, "kill -9", p->name, (uint64_t)p->pid);
+	watch_event(h->watch, WATCH_KILL, "kill -9 %s", p->name);
 	if (h->n_kills < PROMOTIONS)
 		h->kill_at_us[h->n_kills++] = fleet_now_us();
 	fleet_kill(p, SIGKILL);
@@ -372,6 +378,7 @@ static int do_kill(struct rehearsal *h)
 			break;
 	}
 	h->promoted_us[h->n_kills - 1] = fleet_now_us();
+	watch_event(h->watch, WATCH_PROMOTE, "promoted for %s", p->name);
 	return err ? err : start_node(h, (uint32_t)(p - h->fleet.nodes));
 }
 
@@ -380,6 +387,7 @@ static int do_out(struct rehearsal *h)
 	if (h->fleet.n_nodes == FLEET_MAX_NODES)
 		return 0;
 	say(h, "start", "node", h->fleet.n_nodes + 1);
+	watch_event(h->watch, WATCH_OUT, "start node%u", h->fleet.n_nodes + 1);
 	h->result->scale_outs++;
 	return start_node(h, h->fleet.n_nodes++);
 }
@@ -388,6 +396,7 @@ static int do_in(struct rehearsal *h)
 {
 	struct fleet_process *p = &h->fleet.nodes[h->fleet.n_nodes - 1];
 	say(h, "drain", p->name, 0);
+	watch_event(h->watch, WATCH_IN, "drain %s", p->name);
 	int err = ask_controller(h, json_pack("{s:s,s:s,s:b}", "command", "drain", "node", p->name, "on", 1));
 	for (uint64_t until = fleet_now_us() + SETTLE_US; !err && fleet_now_us() < until; pause_ms(2)) {
 		bool empty = refresh(h) && is_settled(h);
@@ -401,6 +410,7 @@ static int do_in(struct rehearsal *h)
 			continue;
 		account(h, p);
 		fleet_kill(p, SIGTERM);
+		watch_event(h->watch, WATCH_IN, "stop %s", p->name);
 		h->result->scale_ins++;
 		return 0;
 	}
@@ -705,6 +715,20 @@ static int prepare(struct rehearsal *h)
 	return err ? err : run_single(h, true, h->e2, table);
 }
 
+static int picture(struct rehearsal *h)
+{
+	const struct rehearse_result *r = h->result;
+	const struct rehearse_options *o = h->options;
+	char title[256];
+	const char *slash = strrchr(o->capture, '/');
+	if (!o->svg)
+		return 0;
+	snprintf(title, sizeof title, "%.80s: %" PRIu64 " packets, %u shards, %u nodes, release %s, %" PRIu64 " differing verdicts",
+		 slash ? slash + 1 : o->capture, r->packets, r->shards, o->nodes, o->release, r->differences_e1);
+	int err = draw_rehearsal(watch_stop(h->watch), title, o->svg);
+	return err ? fail(h, err, strerror(-err), o->svg, "give a file that can be written") : 0;
+}
+
 int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char why[REHEARSE_WHY_BYTES])
 {
 	struct rehearsal *h = calloc(1, sizeof *h);
@@ -719,7 +743,7 @@ int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char w
 	h->why = why;
 	h->random = o->seed;
 	int err = fleet_init(&h->fleet);
-	int (*const steps[])(struct rehearsal *) = {prepare, start_all, play, wait_end, check_processes, collect, judge};
+	int (*const steps[])(struct rehearsal *) = {prepare, start_all, play, wait_end, check_processes, collect, judge, picture};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
 		err = steps[i](h);
 	if (!err && (copy_file(h->verdicts, o->verdicts) || copy_file(h->table, o->table)))
@@ -727,6 +751,7 @@ int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char w
 	r->seconds = (double)(fleet_now_us() - began) / 1e6;
 	if (o->keep)
 		fprintf(stderr, "vfmctl: everything is kept in %s\n", h->fleet.directory);
+	watch_free(h->watch);
 	fleet_fini(&h->fleet, o->keep);
 	deploy_close(&h->deploy);
 	json_decref(h->status);

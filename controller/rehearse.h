@@ -15,6 +15,7 @@ struct rehearse_options {
 	bool accept_guard, verbose, keep;
 	struct deploy_options plan;   /* certificate NULL: the analyzer is asked */
 	const char *verdicts, *table; /* kept copies; NULL: none */
+	const char *svg;              /* draws the run; NULL: no */
 	const char *capture;
 };
 

@@ -2,6 +2,7 @@
 
 #include "node/capture.h"
 #include "node/link.h"
+#include "node/probe.h"
 #include "state/mix.h"
 #include "vm/verdict.h"
 #include "vm/vfm.h"
@@ -30,6 +31,7 @@ struct daemon {
 	struct interp *interp;
 	struct node node;
 	struct steerer steerer;
+	struct probe probe;
 	struct link *link;
 	uint64_t now_us, ticked_us;
 	/* input */
@@ -128,6 +130,16 @@ static json_t *progress(const struct daemon *d)
 			 "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
 }
 
+/* What has come out, and how long packets waited since this was last asked. */
+static json_t *sample(struct daemon *d)
+{
+	json_t *o = json_pack("{s:I,s:I,s:I,s:I,s:I}", "now_us", (json_int_t)clock_us(), "released",
+			      (json_int_t)d->steerer.counters.released, "waits", (json_int_t)d->probe.n, "wait_sum_us",
+			      (json_int_t)d->probe.sum_us, "wait_max_us", (json_int_t)d->probe.max_us);
+	probe_reset(&d->probe);
+	return o;
+}
+
 /* Entries of one table of one owned shard that live at clock_us, as lines `table key value`, from a cursor. The first line says
  * where to go on: `next CURSOR`, or `end`. What is read is committed: it is what a later owner would open with. */
 static char *dump(struct daemon *d, uint64_t shard, uint64_t index, uint64_t cursor, uint64_t clock)
@@ -173,6 +185,8 @@ static char *command(struct daemon *d, const struct wire_bytes *text)
 	char *said = NULL;
 	if (what && strcmp(what, "progress") == 0)
 		answer = progress(d);
+	else if (what && strcmp(what, "sample") == 0)
+		answer = sample(d);
 	else if (what && strcmp(what, "go") == 0)
 		d->allowed = number_of(o, "upto"), answer = json_pack("{s:b}", "done", 1);
 	else if (what && strcmp(what, "dump") == 0)
@@ -285,6 +299,7 @@ static uint32_t read_burst(struct daemon *d)
 			break;
 		d->has_pending = false;
 		d->read++;
+		probe_read(&d->probe, d->steerer.counters.packets, d->now_us);
 	}
 	node_flush(&d->node, d->now_us);
 	return n;
@@ -353,6 +368,8 @@ static void release(struct daemon *d)
 		if (d->options.journal && steerer_settled(&d->steerer) >= d->journal_index + JOURNAL_PACKETS)
 			write_journal(d, steerer_settled(&d->steerer)); /* the verdict file holds exactly the packets before it */
 	}
+	if (d->probe.armed)
+		probe_released(&d->probe, d->steerer.counters.released, clock_us());
 	uint64_t settled = steerer_settled(&d->steerer);
 	if (!d->options.journal)
 		steerer_durable(&d->steerer, settled);

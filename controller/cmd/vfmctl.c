@@ -35,6 +35,7 @@ static const char help[] =
 	"      --io pcap          how packets come in: a capture\n"
 	"      --verdicts FILE    keep the verdict file\n"
 	"      --table FILE       keep the merged state\n"
+	"      --svg FILE         draw throughput and latency over time, with what was done marked\n"
 	"      --keep             keep the directory with all files and logs\n"
 	"  -v, --verbose          say what is done\n"
 	"      --json             one JSON object and nothing else\n"
@@ -60,6 +61,7 @@ enum long_only {
 	OPT_IO,
 	OPT_VERDICTS,
 	OPT_TABLE,
+	OPT_SVG,
 	OPT_KEEP,
 	OPT_JSON,
 	OPT_CONTROLLER,
@@ -80,6 +82,7 @@ static const struct option long_options[] = {
 	{"io", required_argument, NULL, OPT_IO},
 	{"verdicts", required_argument, NULL, OPT_VERDICTS},
 	{"table", required_argument, NULL, OPT_TABLE},
+	{"svg", required_argument, NULL, OPT_SVG},
 	{"keep", no_argument, NULL, OPT_KEEP},
 	{"verbose", no_argument, NULL, 'v'},
 	{"json", no_argument, NULL, OPT_JSON},
@@ -158,6 +161,9 @@ static int take(struct options *o, int option, char **argv)
 		return -1;
 	case OPT_TABLE:
 		r->table = optarg;
+		return -1;
+	case OPT_SVG:
+		r->svg = optarg;
 		return -1;
 	case OPT_KEEP:
 		r->keep = true;

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import unittest
+import xml.etree.ElementTree
 
 BUILD = os.environ.get("BUILD", "build")
 ALL = os.environ.get("TEST_ALL") == "1"
@@ -61,6 +62,30 @@ class Rehearsals(unittest.TestCase):
 
     def test_release_early_gives_the_same(self):
         self.passes(self.traffic, "examples/syn-limit.vfl", "--moves", "3", "--kills", "1", "--release", "early")
+
+    def test_the_picture_shows_everything_that_was_done(self):
+        picture = os.path.join(self.directory.name, "run <&> 1.svg")
+        r = self.passes(self.traffic, "examples/conntrack.vfl", "--moves", "3", "--kills", "1", "--svg", picture)
+        root = xml.etree.ElementTree.parse(picture).getroot()
+        space = "{http://www.w3.org/2000/svg}"
+        self.assertEqual(root.tag, space + "svg")
+        marks = [t.text.split(": ", 1) for t in root.iter(space + "title")]
+        labels = [t.text for t in root.iter(space + "text") if t.get("class") == "label"]
+        self.assertEqual(labels, [what for _, what in marks])
+        times = [float(at.removesuffix(" s")) for at, _ in marks]
+        self.assertEqual(times, sorted(times))
+        for start, wanted in (("shard ", 3), ("kill -9 ", 1), ("promoted ", 1), ("start ", r["scale_outs"]), ("drain ", r["scale_ins"])):
+            self.assertEqual(sum(text.startswith(start) for text in labels), wanted, f"{start}: {labels}")
+        curves = {p.get("class"): p.get("d") for p in root.iter(space + "path") if p.get("class") in ("rate", "mean", "longest")}
+        for name, line in curves.items():
+            self.assertGreater(line.count("H"), 3, name)
+            self.assertNotRegex(line, "nan|inf", name)
+        self.assertEqual(sorted(curves), ["longest", "mean", "rate"])
+
+    def test_a_picture_that_cannot_be_written_is_an_error(self):
+        done, _ = rehearse(self.traffic, "examples/conntrack.vfl", "--moves", "0", "--kills", "0", "--svg", "/no/such/directory/a.svg")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("/no/such/directory/a.svg", done.stderr)
 
     @unittest.skipUnless(ALL, "the whole matrix runs with TEST_ALL=1")
     def test_every_example_on_every_capture(self):
