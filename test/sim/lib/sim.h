@@ -124,7 +124,8 @@ struct sim {
 	uint64_t now;
 	uint32_t n_shards, n_streams, n_nodes, n_controllers, n_procs;
 	enum release_mode release;
-	bool may_lose, leased;
+	bool may_lose;
+	bool lease_lies; /* until misfortune ends, every controller believes that it leads */
 	uint32_t drop_percent, dup_percent, slow_percent;
 	uint32_t table_capacity;
 	struct sim_proc procs[SIM_MAX_PROCS];

@@ -11,6 +11,7 @@
 
 #define TICK_US      1000
 #define LEASE_US     25000
+#define LEADER_MS    20
 #define END_US       4000000
 #define OPERATOR_US  500000
 #define PLAN         0x9143a5ull
@@ -226,6 +227,10 @@ static int sim_watch(void *ctx, uint64_t *revision)
 static int sim_lease(void *ctx, const char *name, uint64_t holder, uint64_t now_ms, uint64_t ttl_ms, uint64_t *holder_now)
 {
 	struct sim *s = ctx;
+	if (s->lease_lies) {
+		*holder_now = holder; /* everybody is told that it leads: unsafe nowhere, restless for ever */
+		return 0;
+	}
 	return s->real_store.lease(s->real_store.ctx, name, holder, now_ms, ttl_ms, holder_now);
 }
 
@@ -259,7 +264,7 @@ static void start_controller(struct sim *s, struct sim_proc *p)
 				       .lease_us = LEASE_US,
 				       .repeat_us = 3000,
 				       .loss_us = s->may_lose ? 15000 : 0,
-				       .leader_ms = s->leased ? 20 : 0,
+				       .leader_ms = LEADER_MS,
 				       .min_nodes = 2};
 	outbox_init(&p->out, p->id, PLAN);
 	if (reconciler_init(&p->reconciler, &o, &s->store, (struct reconciler_out){p, controller_send}, s->now))
@@ -503,7 +508,7 @@ static void calm(struct sim *s)
 {
 	memset(s->cut, 0, sizeof s->cut);
 	s->drop_percent = s->dup_percent = s->slow_percent = 0;
-	s->store_fails = false;
+	s->store_fails = s->lease_lies = false;
 	if (!s->calm_since)
 		s->calm_since = s->now;
 	if (s->now - s->calm_since < OPERATOR_US || s->may_lose)
@@ -600,13 +605,12 @@ static bool settled(const struct sim *s, uint32_t shard)
 /* The controllers have brought the shard to where they want it. */
 static bool placed(const struct sim *s, uint32_t shard)
 {
-	if (s->n_controllers > 1 && !s->leased)
-		return true; /* they may disagree */
 	for (uint32_t i = 0; i < s->n_controllers; i++) {
 		const struct reconciler *r = &s->procs[i].reconciler;
 		const struct reconciler_shard *x = &r->shards[shard];
 		uint64_t holder = 0;
-		if (s->leased && (s->real_store.lease(s->real_store.ctx, "leader", 0, 0, 0, &holder), holder != r->options.self))
+		(void)s->real_store.lease(s->real_store.ctx, "leader", 0, 0, 0, &holder);
+		if (holder != r->options.self)
 			continue;
 		if (r->n_drained >= s->n_nodes)
 			continue; /* nobody may have anything: all stays where it is */
@@ -721,7 +725,7 @@ static void configure(struct sim *s)
 	s->dup_percent = rng_chance(r, 50) ? rng_below(r, 10) : 0;
 	s->slow_percent = rng_chance(r, 60) ? rng_below(r, 10) : 0;
 	s->store_fails = rng_chance(r, 30);
-	s->leased = rng_chance(r, 60);
+	s->lease_lies = !rng_chance(r, 60);
 	s->table_capacity = 4 + rng_below(r, 12);
 	s->chaos_left = 12 + rng_below(r, 14);
 }
