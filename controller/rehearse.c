@@ -8,15 +8,17 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SETTLE_US  30000000u
-#define PROMOTIONS 256
-#define NAME_BYTES 160
+#define SETTLE_US        30000000u
+#define PROMOTIONS       256
+#define NAME_BYTES       160
+#define REHEARSE_DPDK_MB 128u
 
 struct rehearsal {
 	const struct rehearse_options *options;
@@ -27,7 +29,7 @@ struct rehearsal {
 	struct deploy deploy;
 	struct rehearse_options effective;
 	char certificate[NAME_BYTES], e1[NAME_BYTES], e1_table[NAME_BYTES], e2[NAME_BYTES], verdicts[NAME_BYTES], table[NAME_BYTES],
-		shards_text[16], capacity_text[16], json[NAME_BYTES];
+		shards_text[16], capacity_text[16], json[NAME_BYTES], eal[2048];
 	uint64_t random;
 	json_t *status; /* the controller's newest answer */
 	uint64_t kill_at_us[PROMOTIONS];
@@ -154,6 +156,39 @@ static int start_node(struct rehearsal *h, uint32_t i)
 	return fleet_start(&h->fleet, &h->fleet.nodes[i], "vfm-node", args);
 }
 
+/* DPDK's arguments: no huge pages, no devices but a port that plays the capture and one that writes what passes; the one core may be
+ * any processor, since there are more processes than processors. */
+static void set_eal(struct rehearsal *h)
+{
+	cpu_set_t cpus;
+	size_t n = 0, room = sizeof h->eal;
+	const char *comma = "";
+	n += (size_t)snprintf(h->eal, room, "--no-huge --no-pci --no-shconf --no-telemetry -m %u --lcores 0@(", REHEARSE_DPDK_MB);
+	if (sched_getaffinity(0, sizeof cpus, &cpus))
+		CPU_ZERO(&cpus);
+	for (int i = 0; i < CPU_SETSIZE && n < room / 2; i++)
+		if (CPU_ISSET(i, &cpus)) {
+			n += (size_t)snprintf(h->eal + n, room - n, "%s%d", comma, i);
+			comma = ",";
+		}
+	snprintf(h->eal + n, room - n, ") --vdev 'net_pcap0,rx_pcap=%s' --vdev 'net_pcap1,tx_pcap=%s/passed.pcap'",
+		 h->options->capture, h->fleet.directory);
+}
+
+/* How packets come in: appended to the input's arguments. */
+static void add_input(struct rehearsal *h, const char **args)
+{
+	const char *const pcap[] = {"--capture", h->options->capture, NULL};
+	const char *const dpdk[] = {"--dpdk", h->eal, "--in", "net_pcap0", "--out", "net_pcap1", "--one-way", NULL};
+	const char *const *more = h->options->dpdk ? dpdk : pcap;
+	if (h->options->dpdk)
+		set_eal(h);
+	while (*args)
+		args++;
+	while (*more)
+		*args++ = *more++;
+}
+
 static int start_all(struct rehearsal *h)
 {
 	struct fleet *f = &h->fleet;
@@ -169,19 +204,9 @@ static int start_all(struct rehearsal *h)
 	f->n_nodes = h->options->nodes;
 	for (uint32_t i = 0; i < f->n_nodes && !err; i++)
 		err = start_node(h, i);
-	const char *steer[] = {"--controller",
-			       f->controller.endpoint,
-			       "--release",
-			       h->options->release,
-			       "--steer-only",
-			       "--stay",
-			       "--capture",
-			       h->options->capture,
-			       "--verdicts",
-			       h->verdicts,
-			       "--stop-at",
-			       "0",
-			       NULL};
+	const char *steer[24] = {"--controller", f->controller.endpoint, "--release", h->options->release, "--steer-only",
+				 "--stay",       "--verdicts",           h->verdicts, "--stop-at",         "0"};
+	add_input(h, steer);
 	if (!err)
 		err = fleet_start(f, &f->steerer, "vfm-node", steer);
 	if (!err && h->options->svg)
@@ -467,7 +492,8 @@ static int wait_end(struct rehearsal *h)
 	uint64_t read = 0, until = fleet_now_us() + SETTLE_US;
 	while (fleet_now_us() < until) {
 		json_t *p = progress(h);
-		bool end = json_is_true(json_object_get(p, "end"));
+		bool end = json_is_true(json_object_get(p, "end")) ||
+			   (h->options->dpdk && number(p, "released") >= h->result->packets); /* a port has no end */
 		if (number(p, "released") > read) {
 			read = number(p, "released");
 			until = fleet_now_us() + SETTLE_US;

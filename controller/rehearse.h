@@ -13,6 +13,7 @@ struct rehearse_options {
 	const char *release; /* commit, early, none */
 	uint32_t shards;     /* 0: 64 where the program may be split */
 	bool accept_guard, verbose, keep;
+	bool dpdk;                    /* packets come in and go out by DPDK ports (net_pcap), else straight from the capture */
 	struct deploy_options plan;   /* certificate NULL: the analyzer is asked */
 	const char *verdicts, *table; /* kept copies; NULL: none */
 	const char *svg;              /* draws the run; NULL: no */

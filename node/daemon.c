@@ -1,7 +1,9 @@
 #include "node/daemon.h"
 
 #include "node/capture.h"
+#include "node/eal_dpdk.h"
 #include "node/link.h"
+#include "node/live.h"
 #include "node/probe.h"
 #include "state/mix.h"
 #include "vm/verdict.h"
@@ -24,6 +26,9 @@
 #define JOURNAL_PACKETS 1024
 #define JOURNAL_US      20000
 #define DUMP_ENTRIES    100000u
+#define BUSY_US         2000 /* after a packet the ports are polled without rest for so long, then every millisecond */
+#define DRAIN_US        1000000
+#define LINK_US         200000
 
 struct daemon {
 	struct daemon_options options;
@@ -40,6 +45,11 @@ struct daemon {
 	bool has_pending, at_end, damaged;
 	uint32_t pending_shard;
 	uint64_t read, allowed;
+	/* live ports instead */
+	struct io *ports[2];
+	struct live *live;
+	bool draining, link_up[2];
+	uint64_t arrived_us, drain_until_us, looked_us;
 	/* output */
 	FILE *verdicts;
 	struct capture_writer *accepted;
@@ -83,31 +93,54 @@ static void execute(void *ctx, uint64_t number, struct shard *shard, const struc
 
 static struct vfm_result result_of(struct verdict v)
 {
-	static const int codes[] = {
-#define ERROR_CODE(index, code, name) code,
-		VERDICT_ERRORS(ERROR_CODE)};
 	struct vfm_result r = {.value = v.value};
 	if (v.error && v.error <= VERDICT_ERROR_KINDS)
-		r.error = codes[v.error - 1];
+		r.error = verdict_error_code((enum verdict_error_index)(v.error - 1));
 	return r;
 }
 
 /* ---- what an operator may ask ---- */
 
-static json_t *freezes(const struct daemon *d)
+/* Of all streams together. */
+static struct steerer_counters totals(const struct daemon *d)
 {
-	json_t *list = json_array();
-	uint64_t n = d->steerer.n_freezes, first = n > STEERER_FREEZES ? n - STEERER_FREEZES : 0;
+	struct steerer_counters sum = {0};
+	for (uint32_t i = 0; i < d->node.n_steerers; i++) {
+		const struct steerer_counters *c = &d->node.steerers[i]->counters;
+		sum.released += c->released;
+		sum.resent += c->resent;
+		sum.lost_released += c->lost_released;
+	}
+	return sum;
+}
+
+/* Nothing more will come, and nothing is on the way. */
+static bool is_through(const struct daemon *d)
+{
+	return d->at_end && !d->has_pending && steerer_idle(&d->steerer);
+}
+
+static void add_freezes(json_t *list, const struct steerer *s)
+{
+	uint64_t n = s->n_freezes, first = n > STEERER_FREEZES ? n - STEERER_FREEZES : 0;
 	for (uint64_t i = first; i < n; i++) {
-		const struct steerer_freeze *f = &d->steerer.freezes[i % STEERER_FREEZES];
+		const struct steerer_freeze *f = &s->freezes[i % STEERER_FREEZES];
 		json_array_append_new(list,
 				      json_pack("[I,I,I]", (json_int_t)f->at_us, (json_int_t)f->shard, (json_int_t)f->frozen_us));
 	}
+}
+
+static json_t *freezes(const struct daemon *d)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < d->node.n_steerers; i++)
+		add_freezes(list, d->node.steerers[i]);
 	return list;
 }
 
 static json_t *progress(const struct daemon *d)
 {
+	struct steerer_counters sum = totals(d);
 	uint64_t opened = 0, delta_bytes = 0, entries = 0, chunk_bytes = 0, snapshots = 0, applied = 0, clock = 0, evictions = 0;
 	for (uint32_t i = 0; i < d->node.options.n_shards; i++) {
 		const struct member *m = &d->node.members[i];
@@ -122,20 +155,19 @@ static json_t *progress(const struct daemon *d)
 		evictions += m->owner.opened ? m->copy->counters[SIGMA_EVICTIONS] : 0;
 	}
 	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read, "released",
-			 (json_int_t)d->steerer.counters.released, "end", (int)(d->at_end && steerer_idle(&d->steerer)), "opened",
-			 (json_int_t)opened, "delta_bytes", (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries,
-			 "bytes_moved", (json_int_t)chunk_bytes, "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied,
-			 "clock_us", (json_int_t)clock, "evictions", (json_int_t)evictions, "resent",
-			 (json_int_t)d->steerer.counters.resent, "lost_released", (json_int_t)d->steerer.counters.lost_released,
-			 "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
+			 (json_int_t)sum.released, "end", (int)is_through(d), "opened", (json_int_t)opened, "delta_bytes",
+			 (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries, "bytes_moved", (json_int_t)chunk_bytes,
+			 "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied, "clock_us", (json_int_t)clock,
+			 "evictions", (json_int_t)evictions, "resent", (json_int_t)sum.resent, "lost_released",
+			 (json_int_t)sum.lost_released, "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
 }
 
 /* What has come out, and how long packets waited since this was last asked. */
 static json_t *sample(struct daemon *d)
 {
-	json_t *o = json_pack("{s:I,s:I,s:I,s:I,s:I}", "now_us", (json_int_t)clock_us(), "released",
-			      (json_int_t)d->steerer.counters.released, "waits", (json_int_t)d->probe.n, "wait_sum_us",
-			      (json_int_t)d->probe.sum_us, "wait_max_us", (json_int_t)d->probe.max_us);
+	json_t *o = json_pack("{s:I,s:I,s:I,s:I,s:I}", "now_us", (json_int_t)clock_us(), "released", (json_int_t)totals(d).released,
+			      "waits", (json_int_t)d->probe.n, "wait_sum_us", (json_int_t)d->probe.sum_us, "wait_max_us",
+			      (json_int_t)d->probe.max_us);
 	probe_reset(&d->probe);
 	return o;
 }
@@ -305,6 +337,23 @@ static uint32_t read_burst(struct daemon *d)
 	return n;
 }
 
+/* Packets read since the last call; they are on their way by then. */
+static uint32_t take_input(struct daemon *d)
+{
+	if (d->capture)
+		return read_burst(d);
+	if (!d->live || d->draining)
+		return 0;
+	uint32_t n = live_read(d->live, d->allowed - d->read, d->now_us);
+	if (n) {
+		probe_read(&d->probe, d->read + 1, d->now_us);
+		d->arrived_us = d->now_us;
+	}
+	d->read += n;
+	node_flush(&d->node, d->now_us);
+	return n;
+}
+
 /* Counts what an earlier session has settled. */
 static int skip_settled(struct daemon *d, uint64_t index)
 {
@@ -368,14 +417,22 @@ static void release(struct daemon *d)
 		if (d->options.journal && steerer_settled(&d->steerer) >= d->journal_index + JOURNAL_PACKETS)
 			write_journal(d, steerer_settled(&d->steerer)); /* the verdict file holds exactly the packets before it */
 	}
-	if (d->probe.armed)
-		probe_released(&d->probe, d->steerer.counters.released, clock_us());
 	uint64_t settled = steerer_settled(&d->steerer);
 	if (!d->options.journal)
 		steerer_durable(&d->steerer, settled);
 	else if (settled > d->journal_index && settled == d->steerer.release &&
 		 (d->now_us - d->journal_us >= JOURNAL_US || d->at_end))
 		write_journal(d, settled);
+}
+
+static void give_output(struct daemon *d)
+{
+	if (d->live)
+		(void)live_release(d->live, d->now_us);
+	else if (d->capture)
+		release(d);
+	if (d->probe.armed)
+		probe_released(&d->probe, totals(d).released, clock_us());
 }
 
 static int open_output(struct daemon *d, uint64_t *index)
@@ -427,10 +484,38 @@ static int open_input(struct daemon *d)
 		err = steerer_init(&d->steerer, &so, &d->node.out);
 	if (err)
 		return err;
-	d->node.steerer = &d->steerer;
-	err = skip_settled(d, index);
+	err = node_add_steerer(&d->node, &d->steerer);
+	if (!err)
+		err = skip_settled(d, index);
 	d->allowed = o->stop_at;
 	return err;
+}
+
+/* The sockets' threads are there already: DPDK binds only this one to its core. */
+static int open_live(struct daemon *d)
+{
+	const struct daemon_options *o = &d->options;
+	struct ports_options ports = o->ports;
+	char error[IO_ERROR_BYTES];
+	ports.cores = 1;
+	ports.held_pkts = (o->ports.queues ? o->ports.queues : 1) * (LIVE_WINDOW_PKTS + IO_BURST_PACKETS);
+	int err = eal_start("vfm-node", o->dpdk, error);
+	if (!err)
+		err = ports_open(&ports, d->ports, error);
+	if (!err) {
+		struct live_config config = {{d->ports[0], d->ports[1]}, ports.one_way, LIVE_WINDOW_PKTS, o->verdicts};
+		err = live_open(&config, &d->node, d->deploy->plan, &d->live, error);
+	}
+	if (err) {
+		snprintf(d->why, DAEMON_WHY_BYTES, "%.*s", DAEMON_WHY_BYTES - 1, error);
+		return err;
+	}
+	d->allowed = o->stop_at;
+	d->arrived_us = d->now_us;
+	d->link_up[0] = d->link_up[1] = true; /* a link that is down is told at once */
+	fprintf(stderr, "vfm-node: running, %s %s %s: %u streams, %u shards\n", d->ports[0]->name, ports.one_way ? "->" : "<->",
+		d->ports[1]->name, d->node.n_steerers, d->deploy->plan->shards);
+	return 0;
 }
 
 /* Without a controller every shard is born here. */
@@ -456,7 +541,7 @@ static int start(struct daemon *d)
 				  .limits = node_default_limits(),
 				  .ops = {make_shard, execute, d},
 				  .heartbeat_us = 50000,
-				  .roles = (o->owns ? 1 : 0) | (o->capture ? 2 : 0),
+				  .roles = (o->owns ? 1 : 0) | (o->capture || o->dpdk ? 2 : 0),
 				  .name = o->name,
 				  .endpoint = o->endpoint ? o->endpoint : ""};
 	struct link_calls calls = {d, on_frame, on_gone};
@@ -472,7 +557,7 @@ static int start(struct daemon *d)
 		err = link_connect(d->link, OUTBOX_CONTROLLER, o->controller);
 	}
 	if (!err)
-		err = open_input(d);
+		err = o->dpdk ? open_live(d) : open_input(d);
 	if (!err && !o->controller)
 		own_everything(d);
 	return err ? fail(d, err, strerror(-err), "start", "see --help") : 0;
@@ -486,8 +571,15 @@ static int finish(struct daemon *d)
 	if (capture_finish(d->accepted))
 		err = fail(d, -EIO, "could not be written", d->options.accepted, "make room");
 	link_close(d->link);
-	if (d->node.steerer)
-		steerer_fini(&d->steerer);
+	if (d->live && d->options.report)
+		d->options.json ? live_report_json(d->live, d->options.report) : live_report_print(d->live, d->options.report);
+	if (live_close(d->live))
+		err = fail(d, -EIO, "could not be written", d->options.verdicts, "make room");
+	for (uint32_t i = 0; i < 2; i++)
+		(void)io_close(d->ports[i]);
+	if (d->options.dpdk)
+		eal_stop();
+	steerer_fini(&d->steerer);
 	if (d->capture)
 		capture_close(d->capture);
 	node_fini(&d->node);
@@ -497,7 +589,45 @@ static int finish(struct daemon *d)
 
 static bool at_end(const struct daemon *d)
 {
-	return d->options.leave && d->capture && d->at_end && !d->has_pending && steerer_idle(&d->steerer);
+	if (d->live)
+		return (d->options.stop_after_ms && live_idle(d->live) &&
+			d->now_us - d->arrived_us >= d->options.stop_after_ms * 1000ull) ||
+		       (d->draining && (live_idle(d->live) || d->now_us >= d->drain_until_us));
+	return d->options.leave && d->capture && is_through(d);
+}
+
+/* No packet is taken any more, and those that are on the way have a second. */
+static bool goes_on(struct daemon *d, const volatile int *stop)
+{
+	if (!*stop)
+		return true;
+	if (d->live && !d->draining) {
+		d->draining = true;
+		d->drain_until_us = d->now_us + DRAIN_US;
+	}
+	return d->live != NULL;
+}
+
+/* What people want to know of live ports while packets flow. */
+static void look(struct daemon *d)
+{
+	volatile sig_atomic_t *asked = d->options.print_asked;
+	if (d->now_us - d->looked_us >= LINK_US) {
+		ports_watch(d->ports, d->link_up, stderr);
+		d->looked_us = d->now_us;
+	}
+	if (asked && *asked) {
+		*asked = 0;
+		live_report_print(d->live, stderr);
+	}
+}
+
+/* A port is polled without rest while packets come or are on the way. */
+static int rest_ms(const struct daemon *d, uint32_t n_read)
+{
+	if (n_read)
+		return 0;
+	return d->live && (d->now_us - d->arrived_us < BUSY_US || !live_idle(d->live)) ? 0 : 1;
 }
 
 int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
@@ -509,13 +639,14 @@ int daemon_run(const struct daemon_options *o, const struct deploy *deploy, cons
 	*d = (struct daemon){.options = *o, .deploy = deploy, .why = why, .now_us = clock_us()};
 	why[0] = 0;
 	int err = start(d), rest;
-	while (!err && !*stop && !at_end(d)) {
+	while (!err && goes_on(d, stop) && !at_end(d)) {
 		d->now_us = clock_us();
-		uint32_t n = d->node.steerer ? read_burst(d) : 0;
+		uint32_t n = take_input(d);
 		if (d->link)
-			n += (uint32_t)link_poll(d->link, n ? 0 : 1, POLL_FRAMES);
-		if (d->node.steerer)
-			release(d);
+			n += (uint32_t)link_poll(d->link, rest_ms(d, n), POLL_FRAMES);
+		give_output(d);
+		if (d->live)
+			look(d);
 		if (d->now_us - d->ticked_us >= TICK_US) {
 			node_tick(&d->node, d->now_us);
 			d->ticked_us = d->now_us;

@@ -1,10 +1,14 @@
-/* daemon.h: the process around a node: sockets, a capture as input, verdicts and accepted packets as output, a journal. All deciding
- * is in node.c and below; this moves bytes and asks the clock. */
+/* daemon.h: the process around a node: sockets; a capture or live ports as input, verdicts and accepted packets as output, a journal.
+ * All deciding is in node.c and below; this moves bytes and asks the clock. */
 #ifndef NODE_DAEMON_H
 #define NODE_DAEMON_H
 
 #include "analysis/deploy.h"
 #include "node/node.h"
+#include "node/ports.h"
+
+#include <signal.h>
+#include <stdio.h>
 
 #define DAEMON_WHY_BYTES 512
 
@@ -22,6 +26,13 @@ struct daemon_options {
 	bool leave;           /* end when the capture is done */
 	enum release_mode release;
 	uint32_t window;
+	/* live ports */
+	const char *dpdk;           /* DPDK's arguments; NULL: none */
+	struct ports_options ports; /* cores and held_pkts are set here */
+	uint32_t stop_after_ms;     /* end when no packet has come for so long; 0: never */
+	bool json;
+	FILE *report;                       /* where counters go at the end; NULL: nowhere */
+	volatile sig_atomic_t *print_asked; /* not 0: print the counters on standard error; set to 0 here. NULL: never */
 };
 
 struct daemon_summary {

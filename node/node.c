@@ -70,6 +70,14 @@ void node_fini(struct node *n)
 	*n = (struct node){0};
 }
 
+int node_add_steerer(struct node *n, struct steerer *s)
+{
+	if (n->n_steerers == NODE_MAX_STREAMS)
+		return -ENOSPC;
+	n->steerers[n->n_steerers++] = s;
+	return 0;
+}
+
 /* Every message about a shard has the shard's number as its first field. */
 static uint64_t shard_of(const struct wire_message *msg)
 {
@@ -102,8 +110,8 @@ static void dispatch(struct node *n, const struct wire_message *msg, uint64_t no
 {
 	if (!is_about_shard(msg->kind) || shard_of(msg) >= n->options.n_shards)
 		return;
-	if (n->steerer)
-		steerer_message(n->steerer, msg, now_us);
+	for (uint32_t i = 0; i < n->n_steerers; i++)
+		steerer_message(n->steerers[i], msg, now_us);
 	if (msg->kind != WIRE_VERDICTS && msg->kind != WIRE_POSITION)
 		member_message(&n->members[shard_of(msg)], msg, now_us);
 	if (n->options.observe)
@@ -180,8 +188,8 @@ void node_tick(struct node *n, uint64_t now_us)
 	for (uint32_t i = 0; i < n->options.n_shards; i++)
 		if (member_busy(&n->members[i]))
 			member_tick(&n->members[i], now_us);
-	if (n->steerer)
-		steerer_tick(n->steerer, now_us);
+	for (uint32_t i = 0; i < n->n_steerers; i++)
+		steerer_tick(n->steerers[i], now_us);
 	if (!n->reported_us || now_us - n->reported_us >= n->options.heartbeat_us)
 		report(n, now_us);
 	drain_local(n, now_us);
@@ -198,7 +206,7 @@ void node_gone(struct node *n, uint64_t who, uint64_t now_us)
 
 void node_flush(struct node *n, uint64_t now_us)
 {
-	if (n->steerer)
-		steerer_flush(n->steerer);
+	for (uint32_t i = 0; i < n->n_steerers; i++)
+		steerer_flush(n->steerers[i]);
 	drain_local(n, now_us);
 }

@@ -1,9 +1,11 @@
-/* node.h: one process of the cluster without its sockets: its part in every shard, at most one stream, and what it reports. The
- * daemon and the simulator both drive this. */
+/* node.h: one process of the cluster without its sockets: its part in every shard, its streams, and what it reports. The daemon and
+ * the simulator both drive this. */
 #ifndef NODE_NODE_H
 #define NODE_NODE_H
 
 #include "node/steerer.h"
+
+#define NODE_MAX_STREAMS 16 /* a capture is one, each receive queue of a live port another */
 
 struct node_options {
 	uint64_t self; /* incarnation: random, above OUTBOX_CONTROLLER, never used before */
@@ -26,10 +28,11 @@ struct node {
 	struct node_options options;
 	struct member_env env;
 	struct outbox out;
-	struct member *members;  /* by shard */
-	uint64_t *epochs;        /* scratch of REPORT */
-	uint64_t *applied;       /* packets executed as owner, by shard */
-	struct steerer *steerer; /* NULL: none; owned by the caller */
+	struct member *members; /* by shard */
+	uint64_t *epochs;       /* scratch of REPORT */
+	uint64_t *applied;      /* packets executed as owner, by shard */
+	uint32_t n_steerers;
+	struct steerer *steerers[NODE_MAX_STREAMS]; /* one for each stream; owned by the caller */
 	uint64_t reported_us;
 	uint32_t n_gone;
 	uint64_t gone[WIRE_MAX_NODES]; /* since the last REPORT */
@@ -41,6 +44,8 @@ struct node {
 /* -EINVAL, -ENOMEM. */
 int node_init(struct node *n, const struct node_options *options);
 void node_fini(struct node *n);
+/* One stream more, to the end. -ENOSPC: NODE_MAX_STREAMS are there. */
+int node_add_steerer(struct node *n, struct steerer *s);
 
 /* Each takes one event and leaves what is to be sent to others in n->out. Frames to oneself are handled at once.
  * node_frame: -EPROTO or -EPROTONOSUPPORT: a bad frame, its connection should be closed; -EBADMSG: another plan (n->other_plans

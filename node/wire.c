@@ -11,7 +11,7 @@
 #include <time.h>
 
 #include "node/eal_dpdk.h"
-#include "node/io_dpdk.h"
+#include "node/ports.h"
 #include "node/wire_options.h"
 #include "vm/file.h"
 #include "vm/filter.h"
@@ -197,54 +197,24 @@ static void swap(struct wire *w)
 
 /* ---- ports ---- */
 
-/* Receive queues of both ports: as asked, else one per core where the ports spread flows over them. */
-static int choose_queues(const struct wire *w, uint32_t rx[2])
-{
-	struct io_dpdk_limits limits[2];
-	char error[IO_ERROR_BYTES];
-
-	for (uint32_t i = 0; i < 2; i++)
-		if (io_dpdk_limits(w->options->ports[i], &limits[i], error)) {
-			fprintf(stderr, "vfm-node: %s\n", error);
-			return WIRE_UNUSABLE;
-		}
-	for (uint32_t i = 0; i < 2; i++) {
-		rx[i] = w->options->queues ? w->options->queues : limits[i].rss ? w->cores : 1;
-		if (!w->options->queues && rx[i] > limits[i].rx_queues)
-			rx[i] = limits[i].rx_queues;
-		if (!w->options->queues && rx[i] > limits[!i].tx_queues)
-			rx[i] = limits[!i].tx_queues;
-		if (i == 1 && w->options->one_way)
-			rx[i] = 1; /* a port needs one, though nobody reads it */
-	}
-	return WIRE_DONE;
-}
-
 static int open_ports(struct wire *w)
 {
+	const struct wire_options *o = w->options;
+	struct ports_options options = {
+		.names = {o->ports[0], o->ports[1]},
+		.one_way = o->one_way,
+		.queues = o->queues,
+		.mbufs = o->mbufs,
+		.cores = w->cores,
+		.held_pkts = w->cores * DATAPLANE_WINDOW_PKTS,
+	};
 	char error[IO_ERROR_BYTES];
-	uint32_t rx[2];
-	int status = choose_queues(w, rx);
 
-	for (uint32_t i = 0; i < 2 && status == WIRE_DONE; i++) {
-		struct io_dpdk_config config = {
-			.number = i,
-			.rx_queues = rx[i],
-			.tx_queues = rx[!i] < w->cores ? rx[!i] : w->cores,
-			.held_pkts = w->cores * DATAPLANE_WINDOW_PKTS,
-			.cores = w->cores,
-			.mbufs = w->options->mbufs,
-		};
-
-		if (io_dpdk_open(w->options->ports[i], &config, &w->ports[i], error)) {
-			fprintf(stderr, "vfm-node: %s\n", error);
-			status = WIRE_UNUSABLE;
-		}
-	}
-	return status;
+	if (!ports_open(&options, w->ports, error))
+		return WIRE_DONE;
+	fprintf(stderr, "vfm-node: %s\n", error);
+	return WIRE_UNUSABLE;
 }
-
-/* ---- files written beside ---- */
 
 static int open_verdicts(struct wire *w)
 {
@@ -357,21 +327,6 @@ static void print_counters(struct wire *w, const struct timespec *now)
 	wire_report_print(&view, stderr);
 }
 
-static void watch_links(struct wire *w)
-{
-	for (uint32_t i = 0; i < 2; i++) {
-		bool up = io_link_up(w->ports[i]);
-
-		if (up != w->link_up[i])
-			fprintf(stderr,
-				up ? "vfm-node: link up, %s: packets flow again\n"
-				   : "vfm-node: link down or port gone, %s: check cable and peer; the node keeps its state and "
-				     "waits\n",
-				w->ports[i]->name);
-		w->link_up[i] = up;
-	}
-}
-
 static void stop_when_idle(struct wire *w, const struct timespec *now)
 {
 	uint64_t received = dataplane_received(w->dataplane);
@@ -403,7 +358,7 @@ static void *control(void *arg)
 			w->code_before = NULL;
 		}
 		if (ticks++ % LINK_PERIOD_MS == 0)
-			watch_links(w);
+			ports_watch(w->ports, w->link_up, stderr);
 		stop_when_idle(w, &now);
 		print_counters(w, &now);
 		for (uint32_t i = 0; i < w->options->n_mirrors; i++)

@@ -10,9 +10,7 @@
 /* Exit status. */
 enum { WIRE_DONE = 0, WIRE_UNUSABLE = 1, WIRE_USAGE = 2 };
 
-/* Is --dpdk among the arguments? */
-bool wire_is_meant(int argc, char **argv);
-/* All of vfm-node where --dpdk is among the arguments; returns the exit status. */
+/* All of vfm-node where --dpdk is among the arguments and --controller is not; returns the exit status. */
 int wire_main(int argc, char **argv);
 
 /* What a report is made of. Everything may go on running meanwhile. */

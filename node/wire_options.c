@@ -249,14 +249,6 @@ static int check_options(const struct wire_options *o)
 	return -1;
 }
 
-bool wire_is_meant(int argc, char **argv)
-{
-	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
-		if (!strcmp(argv[i], "--dpdk") || !strncmp(argv[i], "--dpdk=", 7))
-			return true;
-	return false;
-}
-
 int wire_options_read(int argc, char **argv, struct wire_options *o)
 {
 	*o = (struct wire_options){.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT};

@@ -3,59 +3,9 @@
 #include <inttypes.h>
 
 #include "node/eal_dpdk.h"
+#include "node/port_report.h"
 #include "node/report.h"
 #include "node/wire.h"
-
-static void print_string(const char *text, FILE *out)
-{
-	fputc('"', out);
-	for (const char *p = text; *p; p++) {
-		if (*p == '"' || *p == '\\')
-			fprintf(out, "\\%c", *p);
-		else if ((unsigned char)*p < 0x20)
-			fprintf(out, "\\u%04x", (unsigned)*p);
-		else
-			fputc(*p, out);
-	}
-	fputc('"', out);
-}
-
-static void add(struct dataplane_counts *sum, const struct dataplane_counts *c)
-{
-	sum->packets += c->packets;
-	sum->accept += c->accept;
-	sum->log += c->log;
-	sum->drop += c->drop;
-	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
-		sum->errors[i] += c->errors[i];
-	sum->sent += c->sent;
-	sum->send_dropped += c->send_dropped;
-}
-
-static void json_counts(const struct dataplane_counts *c, FILE *out)
-{
-	fprintf(out, "\"packets\":%" PRIu64 ",\"accept\":%" PRIu64 ",\"drop\":%" PRIu64 ",\"log\":%" PRIu64 ",\"errors\":{",
-		c->packets, c->accept, c->drop, c->log);
-	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
-		fprintf(out, "%s\"%s\":%" PRIu64, i ? "," : "", verdict_error_name((enum verdict_error_index)i), c->errors[i]);
-	fprintf(out, "},\"forwarded\":%" PRIu64 ",\"send_dropped\":%" PRIu64, c->sent, c->send_dropped);
-}
-
-static void json_port(const struct wire_view *v, uint32_t i, FILE *out)
-{
-	struct dataplane_counts counts = dataplane_counts(v->dataplane, i);
-	struct io_counters c;
-
-	io_counters(v->ports[i], &c);
-	fprintf(out, "%s{\"name\":", i ? "," : "");
-	print_string(v->ports[i]->name, out);
-	fprintf(out, ",\"link\":%s,", io_link_up(v->ports[i]) ? "true" : "false");
-#define IO_COUNTER_JSON(name, text) fprintf(out, "\"" #name "\":%" PRIu64 ",", c.name);
-	IO_COUNTERS(IO_COUNTER_JSON)
-#undef IO_COUNTER_JSON
-	json_counts(&counts, out);
-	fputc('}', out);
-}
 
 static void json_core(const struct wire_view *v, uint32_t i, FILE *out)
 {
@@ -111,7 +61,7 @@ static struct dataplane_counts both_ports(const struct wire_view *v)
 {
 	struct dataplane_counts sum = dataplane_counts(v->dataplane, 0), other = dataplane_counts(v->dataplane, 1);
 
-	add(&sum, &other);
+	port_report_add(&sum, &other);
 	return sum;
 }
 
@@ -126,10 +76,14 @@ int wire_report_json(const struct wire_view *v, FILE *out)
 		lost += mirror_lost(v->mirrors[i]);
 	}
 	fputc('{', out);
-	json_counts(&sum, out);
+	port_report_counts(&sum, out);
 	fputs(",\"ports\":[", out);
-	for (uint32_t i = 0; i < 2; i++)
-		json_port(v, i, out);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct dataplane_counts c = dataplane_counts(v->dataplane, i);
+
+		fputs(i ? "," : "", out);
+		port_report_json(v->ports[i], &c, out);
+	}
 	fputs("],\"cores\":[", out);
 	for (uint32_t i = 0; i < v->cores; i++)
 		json_core(v, i, out);
@@ -139,21 +93,6 @@ int wire_report_json(const struct wire_view *v, FILE *out)
 	fprintf(out, ",\"mirrored\":%" PRIu64 ",\"mirror_lost\":%" PRIu64 ",\"swaps\":%u,\"seconds\":%.6f,\"pps\":%.0f}\n", written,
 		lost, v->swaps, v->seconds, v->seconds > 0 ? (double)sum.packets / v->seconds : 0);
 	return rc;
-}
-
-static void print_port(const struct wire_view *v, uint32_t i, FILE *out)
-{
-	struct dataplane_counts c = dataplane_counts(v->dataplane, i);
-	uint64_t errors = c.packets - c.accept - c.drop;
-	struct io_counters io;
-
-	io_counters(v->ports[i], &io);
-	fprintf(out,
-		"  port %-20s %s  received %" PRIu64 " (missed %" PRIu64 ", no buffer %" PRIu64 ", damaged %" PRIu64
-		")  accept %" PRIu64 " (log %" PRIu64 ")  drop %" PRIu64 "  errors %" PRIu64 "  sent on %" PRIu64
-		" (queue full %" PRIu64 ")\n",
-		v->ports[i]->name, io_link_up(v->ports[i]) ? "up  " : "down", io.received, io.missed, io.no_buffer, io.rx_errors,
-		c.accept, c.log, c.drop, errors, c.sent, c.send_dropped);
 }
 
 static void print_core(const struct wire_view *v, uint32_t i, FILE *out)
@@ -175,8 +114,11 @@ void wire_report_print(const struct wire_view *v, FILE *out)
 		"%" PRIu64 " packets: %" PRIu64 " accepted (%" PRIu64 " logged), %" PRIu64 " dropped, %" PRIu64
 		" errors; %.1f s, %u shards\n",
 		sum.packets, sum.accept, sum.log, sum.drop, sum.packets - sum.accept - sum.drop, v->seconds, v->code->sharded.n);
-	for (uint32_t i = 0; i < 2; i++)
-		print_port(v, i, out);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct dataplane_counts c = dataplane_counts(v->dataplane, i);
+
+		port_report_print(v->ports[i], &c, out);
+	}
 	for (uint32_t i = 0; i < v->cores; i++)
 		print_core(v, i, out);
 	for (uint32_t i = 0; i < v->n_mirrors; i++)

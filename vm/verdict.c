@@ -25,6 +25,11 @@ int verdict_error_index(int error)
 	return -1;
 }
 
+int verdict_error_code(enum verdict_error_index index)
+{
+	return errors[index].code;
+}
+
 const char *verdict_error_name(enum verdict_error_index index)
 {
 	return errors[index].name;

@@ -26,6 +26,8 @@ enum verdict_error_index { VERDICT_ERRORS(VERDICT_ERROR_INDEX) VERDICT_ERROR_KIN
 
 /* Index of an error code, -1 for success or a code that no verified program meets. */
 int verdict_error_index(int error);
+/* Code of an index below VERDICT_ERROR_KINDS. */
+int verdict_error_code(enum verdict_error_index index);
 /* Name in files of an index below VERDICT_ERROR_KINDS. */
 const char *verdict_error_name(enum verdict_error_index index);
 

@@ -32,7 +32,7 @@ static const char help[] =
 	"      --shards P         shards, 1 or a power of two (64 where the program may be split)\n"
 	"      --certificate CERT the proof that it may be (else the analyzer is asked)\n"
 	"      --accept-guard     a conditional split is accepted: packets that break the guard are dropped and counted\n"
-	"      --io pcap          how packets come in: a capture\n"
+	"      --io pcap|dpdk     how packets come in: straight from the capture, or by DPDK ports that play it (pcap)\n"
 	"      --verdicts FILE    keep the verdict file\n"
 	"      --table FILE       keep the merged state\n"
 	"      --svg FILE         draw throughput and latency over time, with what was done marked\n"
@@ -155,7 +155,8 @@ static int take(struct options *o, int option, char **argv)
 		r->accept_guard = true;
 		return -1;
 	case OPT_IO:
-		return strcmp(optarg, "pcap") ? usage_error("--io takes pcap, not ", optarg) : -1;
+		r->dpdk = strcmp(optarg, "dpdk") == 0;
+		return !r->dpdk && strcmp(optarg, "pcap") ? usage_error("--io takes pcap or dpdk, not ", optarg) : -1;
 	case OPT_VERDICTS:
 		r->verdicts = optarg;
 		return -1;

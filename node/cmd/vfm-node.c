@@ -14,7 +14,7 @@
 static const char help[] =
 	"usage: vfm-node [options] FILTER\n"
 	"       vfm-node [options] -e EXPR\n"
-	"       vfm-node --dpdk \"EAL ARGUMENTS\" --in PORT --out PORT ... (live ports; vfm-node --dpdk x --help)\n"
+	"       vfm-node --dpdk \"EAL ARGUMENTS\" --in PORT --out PORT ... (live ports, alone; vfm-node --dpdk x --help)\n"
 	"\n"
 	"Runs FILTER on its part of a cluster's packets. With --controller it joins a cluster; without, it is alone and needs "
 	"--capture.\n"
@@ -29,6 +29,13 @@ static const char help[] =
 	"      --verdicts FILE    write the verdict file: line n is what packet n got\n"
 	"      --out FILE         write the accepted packets to a capture\n"
 	"      --journal FILE     what is settled is kept: a restarted node goes on where it was (not with --out)\n"
+	"      --dpdk \"EAL ARGS\"  steer live ports instead: what comes by one and is accepted leaves by the other, both ways\n"
+	"      --in PORT, --out PORT  the ports\n"
+	"      --one-way          only from --in to --out\n"
+	"      --queues N         receive queues of each port, each a stream (1)\n"
+	"      --mbufs N          packet buffers of each port (as many as are needed)\n"
+	"      --stop-after MS    end when no packet has come for so long\n"
+	"      --json             live ports: the counters at the end as one JSON object\n"
 	"      --stop-at N        read N packets and wait for the operator's word (vfmctl rehearse)\n"
 	"      --stay             do not end with the capture\n"
 	"      --certificate CERT the proof that the program may be split\n"
@@ -44,6 +51,13 @@ static volatile int stop;
 static void on_signal(int number)
 {
 	stop = number;
+}
+
+static volatile sig_atomic_t print_asked;
+
+static void on_print(int number)
+{
+	print_asked = number;
 }
 
 static int usage_error(const char *what, const char *which)
@@ -69,6 +83,13 @@ enum long_only {
 	OPT_CAPACITY,
 	OPT_LIMIT,
 	OPT_RELEASE,
+	OPT_DPDK,
+	OPT_IN,
+	OPT_ONE_WAY,
+	OPT_QUEUES,
+	OPT_MBUFS,
+	OPT_STOP_AFTER,
+	OPT_JSON,
 	OPT_VERSION
 };
 
@@ -90,6 +111,13 @@ static const struct option long_options[] = {
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"limit", required_argument, NULL, OPT_LIMIT},
 	{"release", required_argument, NULL, OPT_RELEASE},
+	{"dpdk", required_argument, NULL, OPT_DPDK},
+	{"in", required_argument, NULL, OPT_IN},
+	{"one-way", no_argument, NULL, OPT_ONE_WAY},
+	{"queues", required_argument, NULL, OPT_QUEUES},
+	{"mbufs", required_argument, NULL, OPT_MBUFS},
+	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
+	{"json", no_argument, NULL, OPT_JSON},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -129,6 +157,14 @@ static int take_counted(struct daemon_options *o, struct deploy_options *p, int 
 		p->shards = (uint32_t)n;
 	else if (option == OPT_CAPACITY)
 		p->capacity = (uint32_t)n;
+	else if (option == OPT_STOP_AFTER)
+		o->stop_after_ms = (uint32_t)n;
+	else if (option == OPT_MBUFS)
+		o->ports.mbufs = (uint32_t)n;
+	else if (option == OPT_QUEUES && (!n || n > IO_MAX_QUEUES))
+		return usage_error("--queues takes a number from 1 to 16, not ", text);
+	else if (option == OPT_QUEUES)
+		o->ports.queues = (uint32_t)n;
 	else
 		p->insn_limit = (uint32_t)n;
 	return -1;
@@ -137,10 +173,12 @@ static int take_counted(struct daemon_options *o, struct deploy_options *p, int 
 /* -1 to go on, else the exit status. */
 static int take(struct daemon_options *o, struct deploy_options *p, int option, char **argv)
 {
-	const char **texts[] = {
-		[OPT_NAME - 256] = &o->name,       [OPT_CONTROLLER - 256] = &o->controller,   [OPT_BIND - 256] = &o->endpoint,
-		[OPT_CAPTURE - 256] = &o->capture, [OPT_VERDICTS - 256] = &o->verdicts,       [OPT_OUT - 256] = &o->accepted,
-		[OPT_JOURNAL - 256] = &o->journal, [OPT_CERTIFICATE - 256] = &p->certificate, [OPT_VERSION - 256] = NULL};
+	const char **texts[] = {[OPT_NAME - 256] = &o->name,         [OPT_CONTROLLER - 256] = &o->controller,
+				[OPT_BIND - 256] = &o->endpoint,     [OPT_CAPTURE - 256] = &o->capture,
+				[OPT_VERDICTS - 256] = &o->verdicts, [OPT_OUT - 256] = &o->accepted,
+				[OPT_JOURNAL - 256] = &o->journal,   [OPT_CERTIFICATE - 256] = &p->certificate,
+				[OPT_DPDK - 256] = &o->dpdk,         [OPT_IN - 256] = &o->ports.names[0],
+				[OPT_VERSION - 256] = NULL};
 	if (option >= 256 && texts[option - 256]) {
 		*texts[option - 256] = optarg;
 		return -1;
@@ -151,6 +189,12 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 		return -1;
 	case OPT_STEER_ONLY:
 		o->owns = false;
+		return -1;
+	case OPT_ONE_WAY:
+		o->ports.one_way = true;
+		return -1;
+	case OPT_JSON:
+		o->json = true;
 		return -1;
 	case OPT_STAY:
 		o->leave = false;
@@ -168,6 +212,20 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 	default:
 		return take_counted(o, p, option, optarg);
 	}
+}
+
+/* What live ports cannot do, and what they need. */
+static int check_ports(struct daemon_options *o)
+{
+	o->ports.names[1] = o->accepted; /* --out names a port here */
+	o->accepted = NULL;
+	if (!o->ports.names[0] || !o->ports.names[1])
+		return usage_error("no port: give --in PORT and --out PORT", "");
+	if (!strcmp(o->ports.names[0], o->ports.names[1]))
+		return usage_error("--in and --out are the same port ", o->ports.names[0]);
+	if (o->capture || o->journal)
+		return usage_error("--dpdk with --capture or --journal: live ports are not a file that can be taken up again", "");
+	return -1;
 }
 
 static int read_options(int argc, char **argv, struct daemon_options *o, struct deploy_options *p)
@@ -191,9 +249,21 @@ static int read_options(int argc, char **argv, struct daemon_options *o, struct 
 		return usage_error("--controller and --bind go together", "");
 	if (!o->controller && !o->capture)
 		return usage_error("alone and without --capture there is nothing to do", "");
+	if (o->dpdk)
+		return check_ports(o);
 	if (o->journal && o->accepted)
 		return usage_error("--journal with --out: a capture cannot be taken up again, only the verdict file", "");
 	return -1;
+}
+
+/* Is this long option among the arguments? */
+static bool given(int argc, char **argv, const char *option)
+{
+	size_t n = strlen(option);
+	for (int i = 1; i < argc && strcmp(argv[i], "--"); i++)
+		if (!strncmp(argv[i], option, n) && (!argv[i][n] || argv[i][n] == '='))
+			return true;
+	return false;
 }
 
 int main(int argc, char **argv)
@@ -204,7 +274,7 @@ int main(int argc, char **argv)
 	struct daemon_summary s = {0};
 	char why[DEPLOY_WHY_BYTES], *text;
 	struct sigaction action = {.sa_handler = on_signal};
-	if (wire_is_meant(argc, argv))
+	if (given(argc, argv, "--dpdk") && !given(argc, argv, "--controller"))
 		return wire_main(argc, argv);
 	int status = read_options(argc, argv, &o, &p);
 	if (status >= 0)
@@ -223,6 +293,10 @@ int main(int argc, char **argv)
 	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
+	action.sa_handler = on_print;
+	sigaction(SIGUSR1, &action, NULL);
+	o.report = stdout;
+	o.print_asked = &print_asked;
 	err = daemon_run(&o, &deploy, &stop, &s, why);
 	deploy_close(&deploy);
 	if (err)

@@ -19,9 +19,9 @@ def program(name):
     return os.path.join(BUILD, "bin", name)
 
 
-def run(name, *args, stdin=b"", cwd=None):
+def run(name, *args, stdin=b"", cwd=None, timeout=200):
     """Runs build/bin/NAME; the result has returncode, and stdout and stderr as text."""
-    done = subprocess.run([program(name), *args], input=stdin, capture_output=True, cwd=cwd, timeout=200)
+    done = subprocess.run([program(name), *args], input=stdin, capture_output=True, cwd=cwd, timeout=timeout)
     done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
     return done
 

@@ -289,7 +289,7 @@ static void start_steerer(struct sim *s, struct sim_proc *p)
 	for (uint32_t i = (uint32_t)st->durable; i < st->n; i++)
 		st->packets[i].released = false; /* the output is cut back to the journal */
 	st->offered = (uint32_t)st->durable;
-	p->node.steerer = &p->steerer;
+	(void)node_add_steerer(&p->node, &p->steerer);
 	p->has_steerer = true;
 }
 

@@ -1,0 +1,328 @@
+/* live.c: see live.h. */
+#include "node/live.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "node/port_report.h"
+#include "state/mix.h"
+
+#define SEND_TRIES 16 /* at a full transmit queue, before the packet is given up */
+#define WORK_PKTS  64
+
+/* One receive queue. */
+struct queue {
+	struct steerer steerer;
+	struct io *in, *out;
+	uint32_t rx, tx, port;
+	void **frames; /* [window_pkts] by input index: from arrival to release */
+	struct io_burst burst;
+	uint32_t next; /* first of the burst that the steerer has not taken */
+	struct dataplane_counts counts;
+	FILE *verdicts;
+};
+
+struct live {
+	struct live_config config;
+	const struct plan *plan;
+	uint32_t n_queues;
+	struct queue *queues[NODE_MAX_STREAMS];
+};
+
+/* ---- in ---- */
+
+/* A packet that the guard refuses belongs to no shard in particular. */
+static uint32_t shard_of(const struct plan *plan, const struct vfm_packet *p)
+{
+	return plan->shards > 1 && plan_guard_holds(plan, p) ? plan_shard(plan, p) : 0;
+}
+
+/* Only a burst that will find room is taken from the port; a shard of its own may be full all the same, then the rest waits here. */
+static bool has_burst(const struct live *l, struct queue *q)
+{
+	const struct steerer *s = &q->steerer;
+
+	if (q->next < q->burst.n)
+		return true;
+	if (l->config.window_pkts - (s->end - s->first) < IO_BURST_PACKETS)
+		return false;
+	q->next = 0;
+	return io_rx(q->in, q->rx, &q->burst) > 0;
+}
+
+static uint32_t read_queue(struct live *l, struct queue *q, uint64_t most, uint64_t now_us)
+{
+	uint32_t n = 0;
+
+	if (!most || !has_burst(l, q))
+		return 0;
+	for (; q->next < q->burst.n && n < most; n++) {
+		const struct vfm_packet *p = &q->burst.packets[q->next];
+		struct node_packet packet = {p->time_us, p->input, p->len, p->len, p->data};
+		uint64_t index = q->steerer.end;
+
+		if (steerer_packet(&q->steerer, shard_of(l->plan, p), &packet, now_us))
+			break;
+		q->frames[index & (l->config.window_pkts - 1)] = q->burst.frames[q->next++];
+	}
+	return n;
+}
+
+uint32_t live_read(struct live *l, uint64_t most, uint64_t now_us)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < l->n_queues; i++)
+		n += read_queue(l, l->queues[i], most - n, now_us);
+	return n;
+}
+
+/* ---- out ---- */
+
+static void send_frames(struct queue *q, void *const *frames, uint32_t n)
+{
+	uint32_t sent = 0;
+
+	for (uint32_t tries = 0; sent < n && tries < SEND_TRIES; tries++)
+		sent += io_tx(q->out, q->tx, frames + sent, n - sent);
+	io_free(q->in, frames + sent, n - sent);
+	q->counts.sent += sent;
+	q->counts.send_dropped += n - sent;
+}
+
+/* True: accepted. */
+static bool count(struct dataplane_counts *c, const struct verdict *v)
+{
+	c->packets++;
+	if (v->error) {
+		c->errors[v->error - 1]++;
+		return false;
+	}
+	c->accept += v->value >= 1;
+	c->log += v->value >= 2;
+	c->drop += v->value == 0;
+	return v->value >= 1;
+}
+
+static void write_verdict(FILE *out, const struct verdict *v)
+{
+	struct vfm_result r = {.value = v->value};
+
+	if (v->error)
+		r.error = verdict_error_code((enum verdict_error_index)(v->error - 1));
+	(void)verdict_write(out, &r); /* live_close() tells */
+}
+
+static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
+{
+	void *frames[IO_BURST_PACKETS];
+	struct steerer_release r;
+	uint32_t n = 0, n_frames = 0;
+
+	for (; steerer_next(&q->steerer, &r, now_us); n++) {
+		void *frame = q->frames[r.index & (l->config.window_pkts - 1)];
+
+		/* An owner of the same plan says no other error; a frame that is not of this process is not believed. */
+		if (r.verdict.error > VERDICT_ERROR_KINDS)
+			r.verdict = (struct verdict){.error = VERDICT_INDEX_GUARD + 1};
+		if (q->verdicts)
+			write_verdict(q->verdicts, &r.verdict);
+		if (!count(&q->counts, &r.verdict)) {
+			io_free(q->in, &frame, 1);
+			continue;
+		}
+		frames[n_frames++] = frame;
+		if (n_frames == IO_BURST_PACKETS) {
+			send_frames(q, frames, n_frames);
+			n_frames = 0;
+		}
+	}
+	if (n_frames)
+		send_frames(q, frames, n_frames);
+	steerer_durable(&q->steerer, steerer_settled(&q->steerer)); /* what has left by a port is as safe as it will ever be */
+	return n;
+}
+
+uint32_t live_release(struct live *l, uint64_t now_us)
+{
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < l->n_queues; i++)
+		n += release_queue(l, l->queues[i], now_us);
+	return n;
+}
+
+/* ---- looking ---- */
+
+bool live_idle(const struct live *l)
+{
+	for (uint32_t i = 0; i < l->n_queues; i++)
+		if (l->queues[i]->next < l->queues[i]->burst.n || !steerer_idle(&l->queues[i]->steerer))
+			return false;
+	return true;
+}
+
+struct dataplane_counts live_counts(const struct live *l, uint32_t port)
+{
+	struct dataplane_counts sum = {0};
+
+	for (uint32_t i = 0; i < l->n_queues; i++)
+		if (l->queues[i]->port == port)
+			port_report_add(&sum, &l->queues[i]->counts);
+	return sum;
+}
+
+uint64_t live_held(const struct live *l)
+{
+	uint64_t held = 0;
+
+	for (uint32_t i = 0; i < l->n_queues; i++) {
+		const struct queue *q = l->queues[i];
+
+		held += q->burst.n - q->next + (q->steerer.end - q->steerer.release);
+	}
+	return held;
+}
+
+static struct dataplane_counts both_ports(const struct live *l)
+{
+	struct dataplane_counts sum = live_counts(l, 0), other = live_counts(l, 1);
+
+	port_report_add(&sum, &other);
+	return sum;
+}
+
+void live_report_json(const struct live *l, FILE *out)
+{
+	struct dataplane_counts sum = both_ports(l);
+
+	fputc('{', out);
+	port_report_counts(&sum, out);
+	fputs(",\"ports\":[", out);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct dataplane_counts c = live_counts(l, i);
+
+		fputs(i ? "," : "", out);
+		port_report_json(l->config.ports[i], &c, out);
+	}
+	fprintf(out, "],\"streams\":%u,\"held\":%" PRIu64 "}\n", l->n_queues, live_held(l));
+}
+
+void live_report_print(const struct live *l, FILE *out)
+{
+	struct dataplane_counts sum = both_ports(l);
+
+	fprintf(out,
+		"%" PRIu64 " packets: %" PRIu64 " accepted (%" PRIu64 " logged), %" PRIu64 " dropped, %" PRIu64 " errors; %" PRIu64
+		" held, %u streams\n",
+		sum.packets, sum.accept, sum.log, sum.drop, sum.packets - sum.accept - sum.drop, live_held(l), l->n_queues);
+	for (uint32_t i = 0; i < 2; i++) {
+		struct dataplane_counts c = live_counts(l, i);
+
+		port_report_print(l->config.ports[i], &c, out);
+	}
+}
+
+/* ---- start and end ---- */
+
+static int open_verdicts(struct live *l, struct queue *q, uint32_t number, char error[IO_ERROR_BYTES])
+{
+	char name[512];
+
+	if (!l->config.verdicts)
+		return 0;
+	snprintf(name, sizeof(name), l->n_queues == 1 ? "%s" : "%s.%u", l->config.verdicts, number);
+	q->verdicts = fopen(name, "w");
+	if (q->verdicts)
+		return 0;
+	snprintf(error, IO_ERROR_BYTES, "%s, %s: name a file that can be written", strerror(errno), name);
+	return -EIO;
+}
+
+static int open_queue(struct live *l, struct node *node, struct queue *q, uint32_t number)
+{
+	const struct node_options *n = &node->options;
+	struct steerer_options o = {.stream = mix64(n->self + number),
+				    .session = n->self,
+				    .fresh = true,
+				    .early = n->release == RELEASE_EARLY,
+				    .n_shards = n->n_shards,
+				    .window = l->config.window_pkts,
+				    .shard_window = SIGMA_MAX_TAIL,
+				    .burst = WORK_PKTS,
+				    .repeat_us = n->limits.repeat_us};
+	uint32_t of_port_0 = l->config.ports[0]->rx_queues;
+	int rc = steerer_init(&q->steerer, &o, &node->out);
+
+	q->port = number >= of_port_0;
+	q->rx = number - q->port * of_port_0;
+	q->in = l->config.ports[q->port];
+	q->out = l->config.ports[!q->port];
+	q->tx = q->out->tx_queues ? q->rx % q->out->tx_queues : 0;
+	q->frames = calloc(l->config.window_pkts, sizeof(*q->frames));
+	if (!rc && !q->frames)
+		rc = -ENOMEM;
+	return rc ? rc : node_add_steerer(node, &q->steerer);
+}
+
+int live_open(const struct live_config *config, struct node *node, const struct plan *plan, struct live **out,
+	      char error[IO_ERROR_BYTES])
+{
+	struct live *l = calloc(1, sizeof(*l));
+	uint32_t n = config->ports[0]->rx_queues + (config->one_way ? 0 : config->ports[1]->rx_queues);
+	int rc = l ? 0 : -ENOMEM;
+
+	*out = NULL;
+	snprintf(error, IO_ERROR_BYTES, "out of memory, the ports' windows: close other programs");
+	if (n > NODE_MAX_STREAMS) {
+		snprintf(error, IO_ERROR_BYTES, "%u receive queues, %.100s: at most %d together; give fewer --queues", n,
+			 config->ports[0]->name, NODE_MAX_STREAMS);
+		rc = -ENOSPC;
+	}
+	if (!rc) {
+		l->config = *config;
+		l->plan = plan;
+		l->n_queues = n;
+	}
+	for (uint32_t i = 0; i < n && !rc; i++) {
+		l->queues[i] = calloc(1, sizeof(*l->queues[i]));
+		rc = l->queues[i] ? open_queue(l, node, l->queues[i], i) : -ENOMEM;
+		if (!rc)
+			rc = open_verdicts(l, l->queues[i], i, error);
+	}
+	if (rc)
+		(void)live_close(l);
+	else
+		*out = l;
+	return rc;
+}
+
+static int close_queue(struct live *l, struct queue *q)
+{
+	struct steerer *s = &q->steerer;
+	int bad = q->verdicts ? ferror(q->verdicts) : 0;
+
+	for (uint64_t i = s->release; q->frames && i < s->end; i++)
+		io_free(q->in, &q->frames[i & (l->config.window_pkts - 1)], 1);
+	if (q->next < q->burst.n)
+		io_free(q->in, q->burst.frames + q->next, q->burst.n - q->next);
+	if (q->verdicts && fclose(q->verdicts))
+		bad = 1;
+	steerer_fini(s);
+	free(q->frames);
+	free(q);
+	return bad ? -EIO : 0;
+}
+
+int live_close(struct live *l)
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; l && i < l->n_queues; i++)
+		if (l->queues[i] && close_queue(l, l->queues[i]))
+			rc = -EIO;
+	free(l);
+	return rc;
+}
