@@ -38,7 +38,7 @@ static int find_by(struct analysis *a)
 	return err;
 }
 
-int analysis_run(const struct program *program, struct analysis *a)
+int analysis_split(const struct program *program, struct analysis *a)
 {
 	int err;
 
@@ -55,6 +55,13 @@ int analysis_run(const struct program *program, struct analysis *a)
 		err = split_search(a->ir, &a->objects, &a->split);
 	if (!err)
 		err = find_by(a);
+	return err;
+}
+
+int analysis_run(const struct program *program, struct analysis *a)
+{
+	int err = analysis_split(program, a);
+
 	if (!err && a->split.verdict == SPLIT_PINNED)
 		err = witness_find(a->ir, &a->objects, &a->witnesses);
 	return err;

@@ -2,6 +2,7 @@
 #ifndef ANALYSIS_ANALYZE_H
 #define ANALYSIS_ANALYZE_H
 
+#include "analysis/change.h"
 #include "analysis/stages.h"
 #include "analysis/transfer.h"
 #include "analysis/witness.h"
@@ -15,9 +16,12 @@ struct analysis {
 	struct split split;
 	struct dims by;                /* what the steering program looks at; empty where no split was proved or none is needed */
 	struct witnesses witnesses;    /* of a pinned program */
+	struct changes changes;        /* what would make it split, if the caller looked for it with change_find() */
 	struct transfer_sums transfer; /* of a capture, if the caller ran one; else no packets */
 };
 
+/* Every stage and the search for a split, without looking for witnesses. As analysis_run(). */
+int analysis_split(const struct program *program, struct analysis *a);
 /* Runs every stage. The program must outlive *a; free with analysis_fini(), also after a failure. 0 or -ENOMEM. */
 int analysis_run(const struct program *program, struct analysis *a);
 void analysis_fini(struct analysis *a);

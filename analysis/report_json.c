@@ -89,6 +89,37 @@ static void print_witness(const struct witness *w, uint32_t i, FILE *out)
 	fputc('}', out);
 }
 
+/* What is put in, as lines of assembly. */
+static void print_edit(const struct rewrite_edit *e, uint32_t i, FILE *out)
+{
+	fprintf(out, "%s{\"at\":%u,\"take_out\":%s,\"table\":", i ? "," : "", e->pc, boolean(e->take_out));
+	if (e->table < 0)
+		fputs("null", out);
+	else
+		fprintf(out, "%d", e->table);
+	fputs(",\"insert\":[", out);
+	for (uint32_t k = 0; k < e->n; k++) {
+		char text[64];
+
+		rewrite_text(&e->lines[k], text, sizeof(text));
+		fprintf(out, "%s\"%s\"", k ? "," : "", text);
+	}
+	fputs("]}", out);
+}
+
+static void print_change(const struct change *c, uint32_t i, FILE *out)
+{
+	fprintf(out, "%s{\"kind\":\"%s\",\"field\":", i ? "," : "", change_name(c->kind));
+	fprintf(out, c->field[0] ? "\"%s\",\"lisp\":\"%s\"" : "null,\"lisp\":null", c->field, c->lisp);
+	fputs(",\"objects\":[", out);
+	for (uint32_t k = 0; k < c->n_objects; k++)
+		fprintf(out, "%s%u", k ? "," : "", c->objects[k]);
+	fprintf(out, "],\"by\":\"%s\",\"edits\":[", c->by);
+	for (uint32_t k = 0; k < c->n_edits; k++)
+		print_edit(&c->edits[k], k, out);
+	fputs("]}", out);
+}
+
 static void print_split(const struct analysis *a, FILE *out)
 {
 	const struct cert *c = a->split.cert;
@@ -105,6 +136,9 @@ static void print_split(const struct analysis *a, FILE *out)
 	fputs(",\"witness\":[", out);
 	for (uint32_t i = 0; i < a->witnesses.n; i++)
 		print_witness(&a->witnesses.items[i], i, out);
+	fputs("],\"changes\":[", out);
+	for (uint32_t i = 0; i < a->changes.n; i++)
+		print_change(&a->changes.items[i], i, out);
 	fputs("]}", out);
 }
 

@@ -371,7 +371,7 @@ static int analyze(const struct options *o, const struct program *p)
 	static struct analysis a;
 	int status;
 
-	if (analysis_run(p, &a)) {
+	if (analysis_run(p, &a) || change_find(&a, &a.changes)) {
 		analysis_fini(&a);
 		return failed("out of memory", "the analysis", "close other programs");
 	}

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Golden reports of vfm-analyze: the text report of every stateful program of examples/ and of test/golden/analysis, and the stage table
+"""Golden reports of vfm-analyze: the text report of every program of examples/ and of test/golden/analysis, and the stage table
 of StateAlyzr's talk for all of them in docs/reports/stages.md.
 
     analysis_reports.py            compare (fails where they differ; examples without a report fail with TEST_ALL=1 only)
@@ -103,9 +103,8 @@ def write():
     for name, path in programs():
         found, text = report(path)
         reports.append((name, found))
-        if found["objects"]:
-            with open(golden_path(name), "w") as f:
-                f.write(text)
+        with open(golden_path(name), "w") as f:
+            f.write(text)
     with open(TABLE, "w") as f:
         f.write(table(reports))
     rows = transfer_rows()
@@ -127,9 +126,8 @@ class Reports(unittest.TestCase):
             found, text = report(path)
             with self.subTest(name):
                 self.assertEqual(known.get(name), row(name, found))
-                if found["objects"]:
-                    with open(golden_path(name)) as f:
-                        self.assertEqual(f.read(), text)
+                with open(golden_path(name)) as f:
+                    self.assertEqual(f.read(), text)
 
     def test_the_transfer_table_is_the_golden_one(self):
         if not t.ALL:

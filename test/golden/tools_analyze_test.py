@@ -30,7 +30,7 @@ class VfmAnalyze(unittest.TestCase):
         r = json.loads(self.run_as(0, "--json", self.filter).stdout)
         self.assertEqual(sorted(r), ["objects", "program", "readable", "split", "stages", "transfer", "worst"])
         self.assertEqual(sorted(r["program"]), ["bytes", "sha256"])
-        self.assertEqual(sorted(r["split"]), ["by", "guard", "steer", "verdict", "witness"])
+        self.assertEqual(sorted(r["split"]), ["by", "changes", "guard", "steer", "verdict", "witness"])
         self.assertEqual(r["split"]["by"], [{"name": "src-ip", "offset": 26, "bytes": 4, "mask": "0x00000000ffffffff",
                                             "optionless": False}])
         o, = r["objects"]
