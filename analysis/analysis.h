@@ -32,20 +32,29 @@ struct objects {
 
 enum split_verdict { SPLIT_STATELESS, SPLIT_PARTITIONABLE, SPLIT_CONDITIONAL, SPLIT_PINNED };
 
+#define SPLIT_MAX_OTHERS 7
+
 /* The answer to "may it be split". */
 struct split {
 	enum split_verdict verdict;
 	struct cert *cert; /* proved; NULL when pinned. A stateless program has one without rows */
 	uint32_t tried;    /* candidates given to the checker */
-	char reason[256];  /* pinned: why the last candidate was refused */
+	uint32_t n_others; /* by split_alternatives: other proved certificates */
+	struct cert *others[SPLIT_MAX_OTHERS];
+	char reason[256]; /* pinned: why the last candidate was refused */
 };
 
 /* 0 or -ENOMEM. Free with objects_fini. */
 int objects_find(const struct ir *ir, struct objects *o);
 void objects_fini(struct objects *o);
 
-/* Searches for a certificate. 0 or -ENOMEM. Free with split_fini. */
+/* Searches for a certificate: of those accepted, the one with most packet bits. 0 or -ENOMEM. Free with split_fini. */
 int split_search(const struct ir *ir, const struct objects *o, struct split *s);
+/* After split_search: every other accepted certificate of the same verdict and guard that steers differently, into s->others. Costs one
+ * check for each guess of the search. 0 or -ENOMEM. */
+int split_alternatives(const struct ir *ir, const struct objects *o, struct split *s);
+/* Makes others[i] the split's certificate, and its certificate others[i]. */
+void split_take(struct split *s, uint32_t i);
 void split_fini(struct split *s);
 const char *split_name(enum split_verdict v);
 

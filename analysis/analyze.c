@@ -17,9 +17,9 @@ static void collect_names(const struct analysis *a, struct dims *names)
 		}
 }
 
-static int find_by(struct analysis *a)
+/* What the certificate's steering program looks at. */
+static int find_by(const struct analysis *a, const struct cert *c, struct dims *by)
 {
-	const struct cert *c = a->split.cert;
 	struct vfm_reject reject;
 	struct program *steer;
 	struct dims names;
@@ -32,7 +32,7 @@ static int find_by(struct analysis *a)
 	ir = steer ? ir_new(steer, NULL) : NULL;
 	collect_names(a, &names);
 	if (ir)
-		err = dims_of_result(ir, &names, &a->by);
+		err = dims_of_result(ir, &names, by);
 	ir_free(ir);
 	program_free(steer);
 	return err;
@@ -54,7 +54,7 @@ int analysis_split(const struct program *program, struct analysis *a)
 	if (!err)
 		err = split_search(a->ir, &a->objects, &a->split);
 	if (!err)
-		err = find_by(a);
+		err = find_by(a, a->split.cert, &a->by);
 	return err;
 }
 
@@ -65,6 +65,31 @@ int analysis_run(const struct program *program, struct analysis *a)
 	if (!err && a->split.verdict == SPLIT_PINNED)
 		err = witness_find(a->ir, &a->objects, &a->witnesses);
 	return err;
+}
+
+int analysis_choose(struct analysis *a, struct balance *b)
+{
+	struct choice *c = &a->choice;
+	int err = 0;
+
+	c->n = 1 + a->split.n_others;
+	c->taken = balance_results(b, c->results);
+	for (uint32_t i = 0; i < c->n && !err; i++)
+		err = find_by(a, i ? a->split.others[i - 1] : a->split.cert, &c->by[i]);
+	if (c->taken) {
+		split_take(&a->split, c->taken - 1);
+		a->by = c->by[c->taken];
+	}
+	return err;
+}
+
+struct balance *analysis_weigh(const struct analysis *a)
+{
+	const struct cert *all[1 + SPLIT_MAX_OTHERS] = {a->split.cert};
+
+	for (uint32_t i = 0; i < a->split.n_others; i++)
+		all[1 + i] = a->split.others[i];
+	return balance_new(all, 1 + a->split.n_others);
 }
 
 void analysis_fini(struct analysis *a)

@@ -120,6 +120,18 @@ static void print_change(const struct change *c, uint32_t i, FILE *out)
 	fputs("]}", out);
 }
 
+static void print_choice(const struct choice *c, FILE *out)
+{
+	fputs(",\"choice\":[", out);
+	for (uint32_t i = 0; i < c->n; i++) {
+		fprintf(out, "%s{\"packets\":%" PRIu64 ",\"classes\":%" PRIu64 ",\"largest\":%" PRIu64 ",\"taken\":%s,\"by\":",
+			i ? "," : "", c->results[i].packets, c->results[i].classes, c->results[i].largest, boolean(i == c->taken));
+		print_dims(&c->by[i], out);
+		fputc('}', out);
+	}
+	fputc(']', out);
+}
+
 static void print_split(const struct analysis *a, FILE *out)
 {
 	const struct cert *c = a->split.cert;
@@ -139,7 +151,9 @@ static void print_split(const struct analysis *a, FILE *out)
 	fputs("],\"changes\":[", out);
 	for (uint32_t i = 0; i < a->changes.n; i++)
 		print_change(&a->changes.items[i], i, out);
-	fputs("]}", out);
+	fputc(']', out);
+	print_choice(&a->choice, out);
+	fputc('}', out);
 }
 
 static void print_coupled(const struct analysis *a, uint32_t object, FILE *out)

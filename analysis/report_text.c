@@ -149,6 +149,22 @@ static void print_bound(const char *what, uint64_t n, FILE *out)
 		fprintf(out, ", at most %" PRIu64 " %s", n, what);
 }
 
+static void print_choice(const struct choice *c, FILE *out)
+{
+	if (!c->n)
+		return;
+	fprintf(out, "\nways to split, by %" PRIu64 " packets of the capture: the one whose largest class is smallest is taken\n",
+		c->results[0].packets);
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct balance_result *r = &c->results[i];
+		char by[LINE_BYTES];
+
+		report_dims(&c->by[i], by, sizeof(by));
+		fprintf(out, "  %c %-60s %10" PRIu64 " classes, largest %5.1f %%\n", i == c->taken ? '*' : ' ', by, r->classes,
+			r->packets ? 100.0 * (double)r->largest / (double)r->packets : 0);
+	}
+}
+
 static void print_transfer(const struct transfer_sums *s, FILE *out)
 {
 	if (!s->packets)
@@ -176,5 +192,6 @@ void report_text(const struct analysis *a, FILE *out)
 	print_bound("table accesses", a->ir->path.accesses, out);
 	print_bound("updates", a->ir->path.updates, out);
 	fputc('\n', out);
+	print_choice(&a->choice, out);
 	print_transfer(&a->transfer, out);
 }

@@ -288,9 +288,9 @@ static int try_all(struct search *s)
 	return err;
 }
 
-static int search_run(struct search *s)
+/* The listed sites, and the roles that fit all keys. 0; -EINVAL: nothing can be guessed; -ENOMEM. */
+static int prepare(struct search *s)
 {
-	uint32_t n_seen = 0;
 	int err;
 
 	cert_digest_program(s->ir->program, s->base->program_sha256);
@@ -299,29 +299,44 @@ static int search_run(struct search *s)
 		return -EINVAL;
 	}
 	if (s->n_owned == 0)
-		return without_owned(s);
-	err = steer_survey(s->ir, s->owned, s->seen, &n_seen);
-	s->n_seen = n_seen;
+		return 0;
+	err = steer_survey(s->ir, s->owned, s->seen, &s->n_seen);
 	if (err)
 		return err;
 	find_roles(s);
 	if (s->n_roles == 0)
 		snprintf(s->out->reason, sizeof(s->out->reason), "the keys have no packet field in common");
-	return try_all(s);
+	return 0;
+}
+
+static bool search_init(struct search *s, const struct ir *ir, const struct objects *o, struct split *out)
+{
+	*s = (struct search){.ir = ir, .objects = o, .out = out};
+	s->owned = calloc(ir->n_values + 1ul, sizeof(*s->owned));
+	s->seen = calloc(STEER_MAX_SEEN, sizeof(*s->seen));
+	s->base = calloc(1, sizeof(*s->base));
+	s->trial = calloc(1, sizeof(*s->trial));
+	return s->owned && s->seen && s->base && s->trial;
+}
+
+static void search_fini(struct search *s)
+{
+	free(s->owned);
+	free(s->seen);
+	free(s->base);
+	free(s->trial);
 }
 
 int split_search(const struct ir *ir, const struct objects *o, struct split *out)
 {
-	struct search s = {.ir = ir, .objects = o, .out = out};
+	struct search s;
 	int err = -ENOMEM;
 
 	memset(out, 0, sizeof(*out));
-	s.owned = calloc(ir->n_values + 1ul, sizeof(*s.owned));
-	s.seen = calloc(STEER_MAX_SEEN, sizeof(*s.seen));
-	s.base = calloc(1, sizeof(*s.base));
-	s.trial = calloc(1, sizeof(*s.trial));
-	if (s.owned && s.seen && s.base && s.trial)
-		err = search_run(&s);
+	if (search_init(&s, ir, o, out))
+		err = prepare(&s);
+	if (err == 0)
+		err = s.n_owned ? try_all(&s) : without_owned(&s);
 	if (err == 0) {
 		out->cert = s.trial;
 		s.trial = NULL;
@@ -330,15 +345,66 @@ int split_search(const struct ir *ir, const struct objects *o, struct split *out
 		out->verdict = SPLIT_PINNED;
 		err = 0;
 	}
-	free(s.owned);
-	free(s.seen);
-	free(s.base);
-	free(s.trial);
+	search_fini(&s);
 	return err;
+}
+
+/* ---- the other ways ---- */
+
+static bool same_guard(const struct cert *x, const struct cert *y)
+{
+	return x->n_guards == y->n_guards && !memcmp(x->guards, y->guards, x->n_guards * sizeof(x->guards[0]));
+}
+
+static bool same_steer(const struct cert *x, const struct cert *y)
+{
+	return x->steer_bytes == y->steer_bytes && !memcmp(x->steer, y->steer, x->steer_bytes);
+}
+
+static bool is_another(const struct split *s, const struct cert *c)
+{
+	if (!same_guard(s->cert, c) || same_steer(s->cert, c))
+		return false;
+	for (uint32_t i = 0; i < s->n_others; i++)
+		if (same_steer(s->others[i], c))
+			return false;
+	return s->n_others < SPLIT_MAX_OTHERS;
+}
+
+int split_alternatives(const struct ir *ir, const struct objects *o, struct split *out)
+{
+	struct split found = {0};
+	struct search s;
+	int err = -ENOMEM;
+
+	if (!out->cert)
+		return 0;
+	if (search_init(&s, ir, o, &found))
+		err = prepare(&s);
+	for (uint32_t i = 0; i < s.n_roles && err != -ENOMEM; i++) {
+		err = try_role(&s, &s.roles[i]);
+		if (err || found.verdict != out->verdict || !is_another(out, s.trial))
+			continue;
+		out->others[out->n_others++] = s.trial;
+		s.trial = malloc(sizeof(*s.trial));
+		err = s.trial ? 0 : -ENOMEM;
+	}
+	search_fini(&s);
+	return err == -ENOMEM ? err : 0;
+}
+
+void split_take(struct split *s, uint32_t i)
+{
+	struct cert *c = s->cert;
+
+	s->cert = s->others[i];
+	s->others[i] = c;
 }
 
 void split_fini(struct split *s)
 {
+	for (uint32_t i = 0; i < s->n_others; i++)
+		free(s->others[i]);
 	free(s->cert);
 	memset(s, 0, sizeof(*s));
 }

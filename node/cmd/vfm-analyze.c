@@ -40,7 +40,8 @@ static const char help[] =
 	"      --certificate OUT    write the proof that it may be split\n"
 	"      --steer OUT.bin      write the steering program: what it returns for a packet chooses the shard\n"
 	"      --guarded OUT.bin    write the filter with the certificate's guard in front: packets that break it are dropped\n"
-	"      --capture F          say what keeping a standby up to date would cost on this capture\n"
+	"      --capture F          choose among several ways to split by this capture, and say what keeping a standby up to date\n"
+	"                           would cost on it\n"
 	"      --check CERT         only check the certificate against FILTER\n"
 	"      --version            print the version\n"
 	"  -h, --help               print this text\n"
@@ -333,34 +334,48 @@ static int verdict_status(const struct analysis *a)
 }
 
 /* Packets that the guard refuses change nothing and are left out. */
-static int run_capture(struct transfer *t, const struct cert *cert, struct capture *c)
+static int run_capture(struct transfer *t, struct balance *b, const struct cert *cert, struct capture *c)
 {
 	struct vfm_packet packet;
-	int rc;
+	int rc, err = 0;
 
-	while ((rc = capture_next(c, &packet)) > 0)
-		if (!cert || cert_guard_holds(cert, packet.data, packet.len))
-			transfer_packet(t, &packet);
+	while (!err && (rc = capture_next(c, &packet)) > 0) {
+		if (cert && !cert_guard_holds(cert, packet.data, packet.len))
+			continue;
+		transfer_packet(t, &packet);
+		if (b)
+			err = balance_packet(b, &packet);
+	}
+	if (err)
+		return failed("out of memory", "the capture", "give a shorter one");
 	if (rc)
 		fprintf(stderr, "vfm-analyze: %s\n", capture_error(c));
 	return rc ? STATUS_UNUSABLE : STATUS_DONE;
 }
 
-static int measure_transfer(const char *name, struct analysis *a)
+/* The standby's cost, and which of several ways to split is taken. */
+static int measure_capture(const char *name, struct analysis *a)
 {
 	char error[CAPTURE_ERROR_BYTES];
+	struct balance *b = NULL;
 	struct capture *c = NULL;
 	struct transfer *t;
-	int status;
+	int status = STATUS_DONE;
 
 	if (capture_open(name, &c, error)) {
 		fprintf(stderr, "vfm-analyze: %s\n", error);
 		return STATUS_UNUSABLE;
 	}
 	t = transfer_new(a->ir, &a->objects, &a->stages);
-	status = t ? run_capture(t, a->split.cert, c) : failed("out of memory", name, "close other programs");
+	if (!t || split_alternatives(a->ir, &a->objects, &a->split) || (a->split.n_others && !(b = analysis_weigh(a))))
+		status = failed("out of memory", name, "close other programs");
+	if (status == STATUS_DONE)
+		status = run_capture(t, b, a->split.cert, c);
 	if (status == STATUS_DONE)
 		a->transfer = transfer_sums(t);
+	if (status == STATUS_DONE && b && analysis_choose(a, b))
+		status = failed("out of memory", name, "close other programs");
+	balance_free(b);
 	transfer_free(t);
 	capture_close(c);
 	return status;
@@ -375,7 +390,7 @@ static int analyze(const struct options *o, const struct program *p)
 		analysis_fini(&a);
 		return failed("out of memory", "the analysis", "close other programs");
 	}
-	status = o->capture ? measure_transfer(o->capture, &a) : STATUS_DONE;
+	status = o->capture ? measure_capture(o->capture, &a) : STATUS_DONE;
 	if (status == STATUS_DONE)
 		status = write_outputs(o, &a);
 	if (status == STATUS_DONE)

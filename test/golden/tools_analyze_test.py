@@ -10,6 +10,8 @@ import tooltest as t  # noqa: E402
 LIMIT = "LD16 12\nPUSH 0x0800\nJNE ok\nLD32 26\nPUSH 1\nFLOW_ADD 3\nPUSH 2\nJGT drop\nok: RET 1\ndrop: RET 0\n"
 PINNED = "LD32 26\nPUSH 1\nFLOW_ADD 1\nLD32 30\nPUSH 1\nFLOW_ADD 2\nADD\nRET\n"
 CONDITIONAL = "LD32 26\nPUSH 16\nSHL\nLD16 36\nOR\nFLOW_LOAD\nPOP\nLD32 26\nPUSH 1\nFLOW_ADD\nRET\n"
+PAIR = ("LD16 12\nPUSH 0x0800\nJNE out\nLD32 26\nPUSH 32\nSHL\nLD32 30\nOR\nPUSH 1\nFLOW_ADD 1\nPUSH 9\nJGT drop\n"
+        "LD32 30\nPUSH 32\nSHL\nLD32 26\nOR\nPKTLEN\nFLOW_STORE 2\nout: RET 1\ndrop: RET 0\n")
 
 
 class VfmAnalyze(unittest.TestCase):
@@ -30,7 +32,7 @@ class VfmAnalyze(unittest.TestCase):
         r = json.loads(self.run_as(0, "--json", self.filter).stdout)
         self.assertEqual(sorted(r), ["objects", "program", "readable", "split", "stages", "transfer", "worst"])
         self.assertEqual(sorted(r["program"]), ["bytes", "sha256"])
-        self.assertEqual(sorted(r["split"]), ["by", "changes", "guard", "steer", "verdict", "witness"])
+        self.assertEqual(sorted(r["split"]), ["by", "changes", "choice", "guard", "steer", "verdict", "witness"])
         self.assertEqual(r["split"]["by"], [{"name": "src-ip", "offset": 26, "bytes": 4, "mask": "0x00000000ffffffff",
                                             "optionless": False}])
         o, = r["objects"]
@@ -99,6 +101,32 @@ class VfmAnalyze(unittest.TestCase):
         capture = self.files.write("b.pcap", t.pcap([(i, t.syn("1.1.1.1")) for i in range(4)]))
         r = json.loads(self.run_as(0, "--json", "--capture", capture, self.filter).stdout)["transfer"]
         self.assertEqual((r["d"]["bytes_per_packet"], r["e"]["bytes_per_packet"]), (16, 4))
+
+    def test_of_several_ways_to_split_the_capture_chooses_the_one_whose_largest_class_is_smallest(self):
+        # Both keys have both addresses, each at another place: it splits by either.
+        pair = self.files.write("pair.vfm", PAIR)
+        fan_in = self.files.write("in.pcap", t.pcap([(i, t.syn("1.1.1.%d" % (i % 5), "2.2.2.2")) for i in range(10)]))
+        fan_out = self.files.write("out.pcap", t.pcap([(i, t.syn("1.1.1.1", "2.2.2.%d" % (i % 5))) for i in range(10)]))
+        chosen = []
+        for capture, name, steered in ((fan_in, "src-ip", 0x01010100), (fan_out, "dst-ip", 0x02020200)):
+            steer, cert = self.files.path("s.bin"), self.files.path("c.json")
+            split = json.loads(self.run_as(0, "--json", "--capture", capture, "--steer", steer, "--certificate", cert, pair).stdout)["split"]
+            self.assertEqual([d["name"] for d in split["by"]], [name])
+            self.assertEqual(sorted((w["by"][0]["name"], w["packets"], w["classes"], w["largest"], w["taken"]) for w in split["choice"]),
+                             sorted([(name, 10, 5, 2, True), ({"src-ip": "dst-ip", "dst-ip": "src-ip"}[name], 10, 1, 10, False)]))
+            self.run_as(0, "--check", cert, pair)
+            t.run("vfm-test", "--verdicts", self.files.path("v"), steer, capture)
+            self.assertEqual(self.files.read("v").split()[0], str(steered))
+            text = self.run_as(0, "--capture", capture, pair).stdout
+            self.assertRegex(text, r"  \* %s +5 classes, largest +20.0 %%\n" % name)
+            chosen.append(split["steer"])
+        self.assertNotEqual(*chosen)
+        # Without a capture, and with one that both suit equally well, the first is taken; one way leaves no choice.
+        self.assertEqual(json.loads(self.run_as(0, "--json", pair).stdout)["split"]["choice"], [])
+        one = self.files.write("one.pcap", t.pcap([(1, t.syn("1.1.1.1"))]))
+        first, by_one = (json.loads(self.run_as(0, "--json", *more, pair).stdout)["split"] for more in ((), ("--capture", one)))
+        self.assertEqual(first["steer"], by_one["steer"])
+        self.assertEqual(json.loads(self.run_as(0, "--json", "--capture", one, self.filter).stdout)["split"]["choice"], [])
 
     def test_the_page_is_one_file_and_the_graph_is_dot(self):
         page, dot = self.files.path("a.html"), self.files.path("a.dot")
