@@ -618,6 +618,20 @@ static void send_want(struct reconciler *r, uint64_t shard, uint64_t now_us)
 	r->out.send(r->out.ctx, s->config.owner, &msg);
 }
 
+/* Whose live ports' streams are over: said as long as this controller remembers, since nobody answers. */
+static void send_retired(struct reconciler *r)
+{
+	uint64_t ids[RECONCILER_MAX_NODES];
+	uint32_t n = 0;
+	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
+		if (r->nodes[i].id && r->nodes[i].dead)
+			ids[n++] = r->nodes[i].id;
+	struct wire_message msg = {.kind = WIRE_RETIRE, .retire = {wire_column(ids, n)}};
+	for (uint32_t i = 0; n && i < RECONCILER_MAX_NODES; i++)
+		if (r->nodes[i].id && !r->nodes[i].dead && !r->nodes[i].suspected && (r->nodes[i].roles & 1))
+			r->out.send(r->out.ctx, r->nodes[i].id, &msg);
+}
+
 static void send_roster(struct reconciler *r, uint64_t now_us)
 {
 	uint64_t ids[RECONCILER_MAX_NODES];
@@ -638,6 +652,7 @@ static void send_roster(struct reconciler *r, uint64_t now_us)
 				   .roster = {r->options.n_shards, wire_column(ids, n), {(const uint8_t *)endpoints, bytes}}};
 	for (uint32_t i = 0; i < n; i++)
 		r->out.send(r->out.ctx, ids[i], &msg);
+	send_retired(r);
 }
 
 static uint32_t watch_nodes(struct reconciler *r, uint64_t now_us)

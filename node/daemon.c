@@ -88,7 +88,7 @@ static void execute(void *ctx, uint64_t number, struct shard *shard, const struc
 	(void)number;
 	if (plan_guard_holds(d->deploy->plan, &packet))
 		interp_run(d->interp, shard, &packet, d->deploy->options.insn_limit, &r);
-	*v = (struct verdict){r.value, (uint8_t)(verdict_error_index(r.error) + 1)};
+	*v = (struct verdict){.value = r.value, .error = (uint8_t)(verdict_error_index(r.error) + 1)};
 }
 
 static struct vfm_result result_of(struct verdict v)
@@ -503,7 +503,7 @@ static int open_live(struct daemon *d)
 	if (!err)
 		err = ports_open(&ports, d->ports, error);
 	if (!err) {
-		struct live_config config = {{d->ports[0], d->ports[1]}, ports.one_way, LIVE_WINDOW_PKTS, o->verdicts};
+		struct live_config config = {{d->ports[0], d->ports[1]}, ports.one_way, LIVE_WINDOW_PKTS, o->verdicts, o->order};
 		err = live_open(&config, &d->node, d->deploy->plan, &d->live, error);
 	}
 	if (err) {
@@ -574,7 +574,8 @@ static int finish(struct daemon *d)
 	if (d->live && d->options.report)
 		d->options.json ? live_report_json(d->live, d->options.report) : live_report_print(d->live, d->options.report);
 	if (live_close(d->live))
-		err = fail(d, -EIO, "could not be written", d->options.verdicts, "make room");
+		err = fail(d, -EIO, "could not be written", d->options.verdicts ? d->options.verdicts : d->options.order,
+			   "make room");
 	for (uint32_t i = 0; i < 2; i++)
 		(void)io_close(d->ports[i]);
 	if (d->options.dpdk)

@@ -21,6 +21,7 @@ struct daemon_options {
 	uint64_t stream;
 	const char *verdicts; /* verdict file; NULL: none */
 	const char *accepted; /* capture of accepted packets; NULL: none */
+	const char *order;    /* live ports: order file; NULL: none */
 	const char *journal;  /* NULL: what is written counts as durable */
 	uint64_t stop_at;     /* packets read before the first `go`; UINT64_MAX: all */
 	bool leave;           /* end when the capture is done */

@@ -21,7 +21,7 @@ struct queue {
 	struct io_burst burst;
 	uint32_t next; /* first of the burst that the steerer has not taken */
 	struct dataplane_counts counts;
-	FILE *verdicts;
+	FILE *verdicts, *order;
 };
 
 struct live {
@@ -129,6 +129,8 @@ static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
 			r.verdict = (struct verdict){.error = VERDICT_INDEX_GUARD + 1};
 		if (q->verdicts)
 			write_verdict(q->verdicts, &r.verdict);
+		if (q->order)
+			fprintf(q->order, "%u %" PRIu64 "\n", r.shard, r.verdict.index);
 		if (!count(&q->counts, &r.verdict)) {
 			io_free(q->in, &frame, 1);
 			continue;
@@ -227,15 +229,15 @@ void live_report_print(const struct live *l, FILE *out)
 
 /* ---- start and end ---- */
 
-static int open_verdicts(struct live *l, struct queue *q, uint32_t number, char error[IO_ERROR_BYTES])
+static int open_file(const struct live *l, const char *base, uint32_t number, FILE **out, char error[IO_ERROR_BYTES])
 {
 	char name[512];
 
-	if (!l->config.verdicts)
+	if (!base)
 		return 0;
-	snprintf(name, sizeof(name), l->n_queues == 1 ? "%s" : "%s.%u", l->config.verdicts, number);
-	q->verdicts = fopen(name, "w");
-	if (q->verdicts)
+	snprintf(name, sizeof(name), l->n_queues == 1 ? "%s" : "%s.%u", base, number);
+	*out = fopen(name, "w");
+	if (*out)
 		return 0;
 	snprintf(error, IO_ERROR_BYTES, "%s, %s: name a file that can be written", strerror(errno), name);
 	return -EIO;
@@ -264,7 +266,7 @@ static int open_queue(struct live *l, struct node *node, struct queue *q, uint32
 	q->frames = calloc(l->config.window_pkts, sizeof(*q->frames));
 	if (!rc && !q->frames)
 		rc = -ENOMEM;
-	return rc ? rc : node_add_steerer(node, &q->steerer);
+	return rc;
 }
 
 int live_open(const struct live_config *config, struct node *node, const struct plan *plan, struct live **out,
@@ -276,7 +278,7 @@ int live_open(const struct live_config *config, struct node *node, const struct 
 
 	*out = NULL;
 	snprintf(error, IO_ERROR_BYTES, "out of memory, the ports' windows: close other programs");
-	if (n > NODE_MAX_STREAMS) {
+	if (node->n_steerers + n > NODE_MAX_STREAMS) {
 		snprintf(error, IO_ERROR_BYTES, "%u receive queues, %.100s: at most %d together; give fewer --queues", n,
 			 config->ports[0]->name, NODE_MAX_STREAMS);
 		rc = -ENOSPC;
@@ -290,8 +292,12 @@ int live_open(const struct live_config *config, struct node *node, const struct 
 		l->queues[i] = calloc(1, sizeof(*l->queues[i]));
 		rc = l->queues[i] ? open_queue(l, node, l->queues[i], i) : -ENOMEM;
 		if (!rc)
-			rc = open_verdicts(l, l->queues[i], i, error);
+			rc = open_file(l, config->verdicts, i, &l->queues[i]->verdicts, error);
+		if (!rc)
+			rc = open_file(l, config->order, i, &l->queues[i]->order, error);
 	}
+	for (uint32_t i = 0; i < n && !rc; i++) /* cannot fail: there is room for all */
+		rc = node_add_steerer(node, &l->queues[i]->steerer);
 	if (rc)
 		(void)live_close(l);
 	else
@@ -299,21 +305,27 @@ int live_open(const struct live_config *config, struct node *node, const struct 
 	return rc;
 }
 
+/* -EIO: not all of it is written. */
+static int close_file(FILE *f)
+{
+	int bad = f ? ferror(f) : 0;
+
+	return f && (fclose(f) || bad) ? -EIO : 0;
+}
+
 static int close_queue(struct live *l, struct queue *q)
 {
 	struct steerer *s = &q->steerer;
-	int bad = q->verdicts ? ferror(q->verdicts) : 0;
+	int rc = close_file(q->verdicts), rest = close_file(q->order);
 
 	for (uint64_t i = s->release; q->frames && i < s->end; i++)
 		io_free(q->in, &q->frames[i & (l->config.window_pkts - 1)], 1);
 	if (q->next < q->burst.n)
 		io_free(q->in, q->burst.frames + q->next, q->burst.n - q->next);
-	if (q->verdicts && fclose(q->verdicts))
-		bad = 1;
 	steerer_fini(s);
 	free(q->frames);
 	free(q);
-	return bad ? -EIO : 0;
+	return rc ? rc : rest;
 }
 
 int live_close(struct live *l)

@@ -22,6 +22,7 @@ struct live_config {
 	bool one_way;         /* port 1 is not read */
 	uint32_t window_pkts; /* a power of two, at least IO_BURST_PACKETS */
 	const char *verdicts; /* verdict file, with several streams FILE.0, FILE.1, ...; NULL: none */
+	const char *order;    /* order file, likewise: line n is `shard index`, where packet n stands in its shard's history */
 };
 
 struct live;

@@ -99,7 +99,6 @@ static bool is_about_shard(enum wire_kind kind)
 	case WIRE_PULL:
 	case WIRE_FINAL:
 	case WIRE_WANT:
-	case WIRE_RETIRE:
 		return true;
 	default:
 		return false;
@@ -108,6 +107,8 @@ static bool is_about_shard(enum wire_kind kind)
 
 static void dispatch(struct node *n, const struct wire_message *msg, uint64_t now_us)
 {
+	for (uint32_t i = 0; msg->kind == WIRE_RETIRE && i < n->options.n_shards; i++)
+		member_message(&n->members[i], msg, now_us);
 	if (!is_about_shard(msg->kind) || shard_of(msg) >= n->options.n_shards)
 		return;
 	for (uint32_t i = 0; i < n->n_steerers; i++)

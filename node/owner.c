@@ -15,17 +15,25 @@ static uint64_t tellable(const struct member *m, uint32_t index)
 	return !SAFEGUARD(CUT) || committed > position ? position : committed;
 }
 
-/* Verdicts first .. last of a stream into the scratch columns. Returns how many; the tail below acked is gone. */
-static uint32_t gather_verdicts(struct member *m, const struct sigma_stream *st, uint64_t *first, uint64_t last)
+/* Verdicts first .. last of a stream into the scratch columns, their history indexes as runs. Returns how many; the tail below acked
+ * is gone. */
+static uint32_t gather_verdicts(struct member *m, const struct sigma_stream *st, uint64_t *first, uint64_t last, uint32_t *runs)
 {
 	struct snapshot_columns *c = m->env->snapshot_columns;
 	uint32_t n = 0;
+	*runs = 0;
 	if (*first <= st->acked)
 		*first = st->acked + 1;
 	for (uint64_t k = *first; k <= last; k++, n++) {
 		struct verdict v = sigma_verdict(st, k);
 		c->verdict[n] = v.value;
 		c->error[n] = v.error;
+		if (*runs && c->index[*runs - 1] + c->run_n[*runs - 1] == v.index) {
+			c->run_n[*runs - 1]++;
+		} else {
+			c->index[*runs] = v.index;
+			c->run_n[(*runs)++] = 1;
+		}
 	}
 	return n;
 }
@@ -36,7 +44,7 @@ static void tell_verdicts(struct member *m, uint32_t index, uint64_t first, uint
 	const struct owner_stream *os = &m->owner.streams[index];
 	if (!os->steerer || st->retired)
 		return;
-	uint32_t n = gather_verdicts(m, st, &first, last);
+	uint32_t runs, n = gather_verdicts(m, st, &first, last, &runs);
 	struct wire_message msg = {.kind = WIRE_VERDICTS,
 				   .verdicts = {.shard = m->shard,
 						.history = m->config.history,
@@ -46,7 +54,9 @@ static void tell_verdicts(struct member *m, uint32_t index, uint64_t first, uint
 						.committed = os->committed,
 						.first = first,
 						.value = wire_column(m->env->snapshot_columns->verdict, n),
-						.error = wire_column(m->env->snapshot_columns->error, n)}};
+						.error = wire_column(m->env->snapshot_columns->error, n),
+						.run_at = wire_column(m->env->snapshot_columns->index, runs),
+						.run_n = wire_column(m->env->snapshot_columns->run_n, runs)}};
 	if (!m->counters.first_verdict_us && n)
 		m->counters.first_verdict_us = now_us;
 	outbox_send(m->env->out, os->steerer, &msg);
@@ -57,7 +67,7 @@ static void tell_position(struct member *m, uint32_t index)
 	const struct sigma_stream *st = &m->copy->streams[index];
 	const struct owner_stream *os = &m->owner.streams[index];
 	uint64_t first = st->acked + 1, last = tellable(m, index);
-	uint32_t n = gather_verdicts(m, st, &first, last);
+	uint32_t runs, n = gather_verdicts(m, st, &first, last, &runs);
 	struct wire_message msg = {.kind = WIRE_POSITION,
 				   .position = {.shard = m->shard,
 						.history = m->config.history,
@@ -68,7 +78,9 @@ static void tell_position(struct member *m, uint32_t index)
 						.applied = st->position,
 						.first = first,
 						.value = wire_column(m->env->snapshot_columns->verdict, n),
-						.error = wire_column(m->env->snapshot_columns->error, n)}};
+						.error = wire_column(m->env->snapshot_columns->error, n),
+						.run_at = wire_column(m->env->snapshot_columns->index, runs),
+						.run_n = wire_column(m->env->snapshot_columns->run_n, runs)}};
 	outbox_send(m->env->out, os->steerer, &msg);
 }
 
@@ -359,12 +371,22 @@ void owner_resume(struct member *m, const struct wire_resume *r, uint64_t from, 
 	tell_position(m, index);
 }
 
+static bool is_over(const struct sigma_stream *st, const struct wire_retire *r)
+{
+	for (uint32_t i = 0; i < r->incarnation.n; i++)
+		if (st->session == wire_c64(r->incarnation, i))
+			return !st->retired;
+	return false;
+}
+
 void owner_retire(struct member *m, const struct wire_retire *r, uint64_t now_us)
 {
-	struct sigma_stream *st = sigma_stream(m->copy, r->stream);
-	if (!m->owner.opened || !st || st->retired || !feed_has_room(m))
-		return;
-	sigma_retire(m->copy, st);
-	m->owner.streams[st - m->copy->streams].committed = 0;
-	publish(m, DELTA_RETIRE, st, 0, now_us);
+	for (uint32_t i = 0; m->owner.opened && i < m->copy->n_streams && feed_has_room(m); i++) {
+		struct sigma_stream *st = &m->copy->streams[i];
+		if (!is_over(st, r))
+			continue;
+		sigma_retire(m->copy, st);
+		m->owner.streams[i] = (struct owner_stream){0};
+		publish(m, DELTA_RETIRE, st, 0, now_us);
+	}
 }

@@ -257,20 +257,46 @@ static void drop_committed(struct steerer *s, struct steer_shard *h)
 		h->tail = NO_SLOT;
 }
 
-static void settle(struct steerer *s, struct steer_shard *h, uint64_t first, struct wire_column value, struct wire_column error,
-		   uint64_t committed, uint64_t now_us)
+/* What a VERDICTS or a POSITION says of the packets from number `first` on. */
+struct told {
+	uint64_t first, committed;
+	struct wire_column value, error, run_at, run_n;
+};
+
+/* As many errors and, in all runs together, history indexes as values. */
+static bool is_whole(const struct told *t)
 {
+	uint64_t n = 0;
+	for (uint32_t i = 0; i < t->run_n.n; i++)
+		n += wire_c32(t->run_n, i);
+	return t->value.n == t->error.n && t->run_at.n == t->run_n.n && t->value.n == n;
+}
+
+/* Where in the runs verdict i is, which never goes back. */
+struct run {
+	uint32_t number, before; /* verdicts of the runs before this one */
+};
+
+static struct verdict verdict_at(const struct told *t, struct run *r, uint32_t i)
+{
+	while (i - r->before >= wire_c32(t->run_n, r->number))
+		r->before += wire_c32(t->run_n, r->number++);
+	return (struct verdict){wire_c64(t->value, i), wire_c8(t->error, i), wire_c64(t->run_at, r->number) + i - r->before};
+}
+
+static void settle(struct steerer *s, struct steer_shard *h, const struct told *t, uint64_t now_us)
+{
+	struct run run = {0};
 	for (uint32_t at = h->head; at != NO_SLOT; at = s->slots[at].next) {
 		struct steerer_slot *slot = &s->slots[at];
-		if (slot->seq >= first && slot->seq - first < value.n && !slot->settled) {
-			uint32_t i = (uint32_t)(slot->seq - first);
-			slot->verdict = (struct verdict){wire_c64(value, i), wire_c8(error, i)};
+		if (slot->seq >= t->first && slot->seq - t->first < t->value.n && !slot->settled) {
+			slot->verdict = verdict_at(t, &run, (uint32_t)(slot->seq - t->first));
 			slot->settled = true;
 			h->progress_us = now_us;
 		}
-		if (slot->seq <= committed && slot->settled)
+		if (slot->seq <= t->committed && slot->settled)
 			slot->committed = true;
-		if (slot->seq > committed && slot->seq >= first + value.n)
+		if (slot->seq > t->committed && slot->seq >= t->first + t->value.n)
 			break;
 	}
 	drop_committed(s, h);
@@ -290,11 +316,12 @@ static struct steer_shard *addressed(struct steerer *s, uint64_t shard, uint64_t
 static void take_verdicts(struct steerer *s, const struct wire_verdicts *v, uint64_t now_us)
 {
 	struct steer_shard *h = addressed(s, v->shard, v->history, v->stream, v->session);
-	if (!h || v->value.n != v->error.n)
+	struct told t = {v->first, v->committed, v->value, v->error, v->run_at, v->run_n};
+	if (!h || !is_whole(&t))
 		return;
 	if (s->options.early && v->epoch < h->config.epoch)
 		return; /* not committed perhaps, and the new owner may decide on another order */
-	settle(s, h, v->first, v->value, v->error, v->committed, now_us);
+	settle(s, h, &t, now_us);
 }
 
 static void note_freeze(struct steerer *s, struct steer_shard *h, uint32_t shard, uint64_t now_us)
@@ -308,9 +335,10 @@ static void note_freeze(struct steerer *s, struct steer_shard *h, uint32_t shard
 static void take_position(struct steerer *s, const struct wire_position *p, uint64_t now_us)
 {
 	struct steer_shard *h = addressed(s, p->shard, p->history, p->stream, p->session);
-	if (!h || p->epoch != h->config.epoch || p->value.n != p->error.n)
+	struct told t = {p->first, p->committed, p->value, p->error, p->run_at, p->run_n};
+	if (!h || p->epoch != h->config.epoch || !is_whole(&t))
 		return;
-	settle(s, h, p->first, p->value, p->error, p->committed, now_us);
+	settle(s, h, &t, now_us);
 	if (h->sent > p->applied)
 		s->counters.resent += h->sent - p->applied;
 	h->sent = p->applied;

@@ -88,7 +88,7 @@ struct steerer_release {
 	uint32_t shard;
 	uint64_t seq;
 	uint64_t waited_us;
-	struct verdict verdict;
+	struct verdict verdict; /* its index: where in the shard's history the packet stands */
 	struct node_packet packet;
 };
 

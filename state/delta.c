@@ -146,7 +146,6 @@ int delta_make(struct sigma *s, uint64_t epoch, enum delta_op op, const struct s
 	delta_columns_show(c, w);
 	if (st)
 		show_stream(st, n_verdicts, c, w);
-	s->counters[SIGMA_PACKETS] += n_verdicts;
 	sigma_count(s);
 	sigma_advance(s, epoch);
 	w->counters = wire_column(s->counters, SIGMA_COUNTER_COUNT);
@@ -210,7 +209,7 @@ static int apply_packets(struct sigma *s, const struct wire_changes *w)
 		return -EILSEQ;
 	sigma_ack(s, st, w->acked);
 	for (uint32_t i = 0; i < w->verdict.n; i++) {
-		int err = sigma_push(s, st, (struct verdict){wire_c64(w->verdict, i), wire_c8(w->error, i)});
+		int err = sigma_push(s, st, (struct verdict){.value = wire_c64(w->verdict, i), .error = wire_c8(w->error, i)});
 		if (err)
 			return err == -ENOMEM ? err : -EILSEQ;
 	}

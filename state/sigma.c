@@ -46,7 +46,21 @@ struct sigma_stream *sigma_stream(struct sigma *s, uint64_t id)
 
 static uint64_t verdict_hash(uint64_t stream, uint64_t number, struct verdict v)
 {
-	return mix64(mix64(mix64(stream) + number) ^ mix64(v.value) ^ (uint64_t)v.error << 56);
+	return mix64(mix64(mix64(stream) + number) ^ mix64(v.value + v.index) ^ (uint64_t)v.error << 56);
+}
+
+/* Where the next stream goes. NULL: everywhere is one that lives. */
+static struct sigma_stream *place_for(struct sigma *s)
+{
+	struct sigma_stream *best = NULL;
+	if (s->n_streams < WIRE_MAX_STREAMS)
+		return &s->streams[s->n_streams++];
+	for (uint32_t i = 0; i < s->n_streams; i++)
+		if (s->streams[i].retired && (!best || s->streams[i].position < best->position))
+			best = &s->streams[i];
+	if (best)
+		*best = (struct sigma_stream){0};
+	return best;
 }
 
 int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint64_t start)
@@ -56,11 +70,11 @@ int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint
 		return -EACCES;
 	if (start > SIGMA_MAX_NUMBER)
 		return -ERANGE;
-	if (!st && s->n_streams == WIRE_MAX_STREAMS)
-		return -ENOSPC;
 	bool is_new = !st;
 	if (is_new)
-		st = &s->streams[s->n_streams++];
+		st = place_for(s);
+	if (!st)
+		return -ENOSPC;
 	if (is_new || (fresh && session != st->session)) {
 		sigma_ack(s, st, st->position);
 		st->id = id;
@@ -76,7 +90,7 @@ void sigma_retire(struct sigma *s, struct sigma_stream *st)
 	free(st->tail);
 	st->tail = NULL;
 	st->room = 0;
-	st->position = st->acked = 0;
+	st->position = st->acked = s->number;
 	st->retired = true;
 }
 
@@ -94,7 +108,7 @@ static int tail_grow(struct sigma_stream *st)
 	return 0;
 }
 
-int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v)
+int sigma_keep(struct sigma *s, struct sigma_stream *st, struct verdict v)
 {
 	uint64_t held = st->position - st->acked;
 	if (held >= SIGMA_MAX_TAIL)
@@ -107,6 +121,14 @@ int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v)
 	st->tail[st->position & (st->room - 1)] = v;
 	s->tail_sum += verdict_hash(st->id, st->position, v);
 	return 0;
+}
+
+int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v)
+{
+	v.index = s->counters[SIGMA_PACKETS] + 1;
+	int err = sigma_keep(s, st, v);
+	s->counters[SIGMA_PACKETS] += !err;
+	return err;
 }
 
 struct verdict sigma_verdict(const struct sigma_stream *st, uint64_t n)

@@ -16,7 +16,8 @@
 /* What the filter said of one packet. */
 struct verdict {
 	uint64_t value;
-	uint8_t error; /* 0, or the error's number as the plan's engine names it */
+	uint8_t error;  /* 0, or the error's number as the plan's engine names it */
+	uint64_t index; /* history index: how many packets of all streams the shard had applied with this one */
 };
 
 /* A named input. Applied are all its packets up to position; the verdicts above acked, the tail, are kept for its steerer. */
@@ -25,7 +26,7 @@ struct sigma_stream {
 	uint64_t session; /* last admitted; frames of another session are refused */
 	uint64_t position;
 	uint64_t acked;
-	bool retired;         /* over for ever: never admitted again */
+	bool retired;         /* over for ever: never admitted again; position and acked then say as of which delta */
 	struct verdict *tail; /* ring: verdict of number n at n & (room - 1) */
 	uint32_t room;
 };
@@ -65,12 +66,15 @@ void sigma_clear_tables(struct sigma *s);
 /* NULL: not registered. */
 struct sigma_stream *sigma_stream(struct sigma *s, uint64_t id);
 /* Registers a session of a stream. A stream that is new, or fresh, starts at position `start`; else its numbers go on.
+ * Where WIRE_MAX_STREAMS are registered, a new one takes the place of the one retired longest ago, which is then forgotten.
  * -EACCES: retired, or an older session; -ENOSPC: no room for another stream; -ERANGE: start is above SIGMA_MAX_NUMBER. */
 int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint64_t start);
 void sigma_retire(struct sigma *s, struct sigma_stream *st);
-/* Appends the verdict of packet st->position + 1. -ENOSPC: the tail is full, the steerer must acknowledge first; -ERANGE: that
+/* Appends the verdict of packet st->position + 1, counts it and gives it its history index. -ENOSPC: the tail is full, the steerer must acknowledge first; -ERANGE: that
  * number is above SIGMA_MAX_NUMBER; -ENOMEM. */
 int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v);
+/* The same of a packet that is counted already and has its index. */
+int sigma_keep(struct sigma *s, struct sigma_stream *st, struct verdict v);
 /* Drops the tail's verdicts up to acked; a number outside the tail is cut to it. */
 void sigma_ack(struct sigma *s, struct sigma_stream *st, uint64_t acked);
 /* The verdict of number n, acked < n <= position. */

@@ -92,6 +92,7 @@ static uint32_t describe_stream(const struct sigma_stream *st, struct snapshot_c
 	for (uint64_t n = st->acked + 1; n <= st->position; n++) {
 		struct verdict v = sigma_verdict(st, n);
 		c->verdict[n_verdicts] = v.value;
+		c->index[n_verdicts] = v.index;
 		c->error[n_verdicts++] = v.error;
 	}
 	return n_verdicts;
@@ -118,7 +119,8 @@ void snapshot_describe(const struct sigma *s, struct snapshot_columns *c, struct
 				 .position = wire_column(c->position, n),
 				 .acked = wire_column(c->acked, n),
 				 .verdict = wire_column(c->verdict, n_verdicts),
-				 .error = wire_column(c->error, n_verdicts)};
+				 .error = wire_column(c->error, n_verdicts),
+				 .index = wire_column(c->index, n_verdicts)};
 }
 
 static bool lineage_legal(const struct wire_sigma *w)
@@ -136,7 +138,8 @@ static bool shape_legal(const struct sigma *s, const struct wire_sigma *w)
 {
 	uint32_t n = w->stream.n;
 	return w->session.n == n && w->retired.n == n && w->position.n == n && w->acked.n == n && w->verdict.n == w->error.n &&
-	       w->counters.n == SIGMA_COUNTER_COUNT && w->next_place.n == s->shard->n_tables && lineage_legal(w);
+	       w->verdict.n == w->index.n && w->counters.n == SIGMA_COUNTER_COUNT && w->next_place.n == s->shard->n_tables &&
+	       lineage_legal(w);
 }
 
 static int restore_stream(struct sigma *s, const struct wire_sigma *w, uint32_t i, uint32_t *used)
@@ -153,7 +156,8 @@ static int restore_stream(struct sigma *s, const struct wire_sigma *w, uint32_t 
 				    .acked = acked};
 	s->n_streams = i + 1;
 	for (; st->position < position; ++*used) {
-		int err = sigma_push(s, st, (struct verdict){wire_c64(w->verdict, *used), wire_c8(w->error, *used)});
+		int err = sigma_keep(
+			s, st, (struct verdict){wire_c64(w->verdict, *used), wire_c8(w->error, *used), wire_c64(w->index, *used)});
 		if (err)
 			return err == -ENOMEM ? err : -EPROTO;
 	}

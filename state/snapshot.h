@@ -41,8 +41,9 @@ struct snapshot_columns {
 	uint64_t next_place[SHARD_MAX_TABLES];
 	uint64_t stream[WIRE_MAX_STREAMS], session[WIRE_MAX_STREAMS], position[WIRE_MAX_STREAMS], acked[WIRE_MAX_STREAMS];
 	uint8_t retired[WIRE_MAX_STREAMS];
-	uint64_t verdict[WIRE_MAX_TAIL];
+	uint64_t verdict[WIRE_MAX_TAIL], index[WIRE_MAX_TAIL];
 	uint8_t error[WIRE_MAX_TAIL];
+	uint32_t run_n[WIRE_MAX_TAIL]; /* of VERDICTS and POSITION, whose run_at is in index */
 };
 /* Everything but the entries; w points into s and c. */
 void snapshot_describe(const struct sigma *s, struct snapshot_columns *c, struct wire_sigma *w);

@@ -57,7 +57,10 @@
 	F(T, U64, committed, 0, "everything up to this number is committed") \
 	F(T, U64, first, 0, "sequence number of the first verdict below") \
 	F(T, C64, value, WIRE_MAX_TAIL, "returned values") \
-	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number")
+	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number") \
+	F(T, C64, run_at, WIRE_MAX_TAIL, \
+	  "history indexes: of the first packet of each run of packets that no other stream's parted") \
+	F(T, C32, run_n, WIRE_MAX_TAIL, "packets of each run; together as many as there are verdicts")
 #define WIRE_FIELDS_RESUME(F, T) \
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, history, 0, "history the steerer is in") \
@@ -78,7 +81,9 @@
 	F(T, U64, applied, 0, "everything up to this number is applied: resend from the next") \
 	F(T, U64, first, 0, "sequence number of the first verdict below") \
 	F(T, C64, value, WIRE_MAX_TAIL, "the tail's returned values, up to the committed number") \
-	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number")
+	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number") \
+	F(T, C64, run_at, WIRE_MAX_TAIL, "history indexes, as in VERDICTS") \
+	F(T, C32, run_n, WIRE_MAX_TAIL, "packets of each run")
 #define WIRE_FIELDS_SYNC(F, T) \
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, history, 0, "history of the owner") \
@@ -129,7 +134,8 @@
 	F(T, C64, position, WIRE_MAX_STREAMS, "position of each") \
 	F(T, C64, acked, WIRE_MAX_STREAMS, "acknowledged number of each; position - acked verdicts follow below") \
 	F(T, C64, verdict, WIRE_MAX_TAIL, "the tails' returned values, stream after stream") \
-	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number")
+	F(T, C8, error, WIRE_MAX_TAIL, "0, or the error's number") \
+	F(T, C64, index, WIRE_MAX_TAIL, "the packets' history indexes")
 #define WIRE_FIELDS_HAVE(F, T) \
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, history, 0, "history of the replica's copy; 0: no copy") \
@@ -172,9 +178,7 @@
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, epoch, 0, "epoch the controller knows") \
 	F(T, C64, members, WIRE_MAX_MEMBERS, "incarnations that are to hold the state besides the owner")
-#define WIRE_FIELDS_RETIRE(F, T) \
-	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
-	F(T, U64, stream, 0, "stream that is over for ever")
+#define WIRE_FIELDS_RETIRE(F, T) F(T, C64, incarnation, WIRE_MAX_NODES, "known dead: sessions of that number are over for ever")
 #define WIRE_FIELDS_REPORT(F, T) \
 	F(T, BYTES, name, 64, "the node's name") \
 	F(T, BYTES, endpoint, 256, "where other nodes reach it") \
@@ -213,7 +217,7 @@
 	M(FINAL, final, 3, "old owner to new owner: there are no more deltas") \
 	M(ASK, ask, 0, "owner to controller: one change of the in-sync set") \
 	M(WANT, want, 0, "controller to owner: who should hold the state") \
-	M(RETIRE, retire, 0, "controller to owner: a stream is over") \
+	M(RETIRE, retire, 0, "controller to node: whose live ports' streams are over") \
 	M(REPORT, report, 0, "node to controller: heartbeat") \
 	M(ROSTER, roster, 0, "controller to node: who is there") \
 	M(FAULT, fault, 0, "node to controller: something that must not happen did") \

@@ -34,6 +34,7 @@ static const char help[] =
 	"      --one-way          only from --in to --out\n"
 	"      --queues N         receive queues of each port, each a stream (1)\n"
 	"      --mbufs N          packet buffers of each port (as many as are needed)\n"
+	"      --order FILE       write where each packet stands in its shard's history: lines `shard index` (vfm-test --order)\n"
 	"      --stop-after MS    end when no packet has come for so long\n"
 	"      --json             live ports: the counters at the end as one JSON object\n"
 	"      --stop-at N        read N packets and wait for the operator's word (vfmctl rehearse)\n"
@@ -89,6 +90,7 @@ enum long_only {
 	OPT_QUEUES,
 	OPT_MBUFS,
 	OPT_STOP_AFTER,
+	OPT_ORDER,
 	OPT_JSON,
 	OPT_VERSION
 };
@@ -117,6 +119,7 @@ static const struct option long_options[] = {
 	{"queues", required_argument, NULL, OPT_QUEUES},
 	{"mbufs", required_argument, NULL, OPT_MBUFS},
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
+	{"order", required_argument, NULL, OPT_ORDER},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
@@ -178,7 +181,7 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 				[OPT_VERDICTS - 256] = &o->verdicts, [OPT_OUT - 256] = &o->accepted,
 				[OPT_JOURNAL - 256] = &o->journal,   [OPT_CERTIFICATE - 256] = &p->certificate,
 				[OPT_DPDK - 256] = &o->dpdk,         [OPT_IN - 256] = &o->ports.names[0],
-				[OPT_VERSION - 256] = NULL};
+				[OPT_ORDER - 256] = &o->order,       [OPT_VERSION - 256] = NULL};
 	if (option >= 256 && texts[option - 256]) {
 		*texts[option - 256] = optarg;
 		return -1;
@@ -251,6 +254,8 @@ static int read_options(int argc, char **argv, struct daemon_options *o, struct 
 		return usage_error("alone and without --capture there is nothing to do", "");
 	if (o->dpdk)
 		return check_ports(o);
+	if (o->order)
+		return usage_error("--order without --dpdk: a capture is one stream, which has an order of its own", "");
 	if (o->journal && o->accepted)
 		return usage_error("--journal with --out: a capture cannot be taken up again, only the verdict file", "");
 	return -1;

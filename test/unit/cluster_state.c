@@ -275,7 +275,7 @@ static void work(struct sigma *s, uint64_t *seed)
 		else
 			shard_add(s->shard, t, key, random_at(seed) % 9);
 	}
-	sigma_push(s, sigma_stream(s, 1), (struct verdict){random_at(seed), 0});
+	sigma_push(s, sigma_stream(s, 1), (struct verdict){.value = random_at(seed)});
 }
 
 /* The delta as a peer gets it: through a frame. */
@@ -430,6 +430,61 @@ static void a_retired_stream_never_comes_back(void **state)
 	sigma_free(s);
 }
 
+static void a_full_list_of_streams_forgets_the_one_retired_longest_ago(void **state)
+{
+	struct sigma *s = fresh(1);
+	(void)state;
+	for (uint64_t i = 1; i <= WIRE_MAX_STREAMS; i++)
+		assert_int_equal(sigma_admit(s, i, 1, true, 0), 0);
+	assert_int_equal(sigma_admit(s, 99, 1, true, 0), -ENOSPC);
+	for (uint64_t id = 7; id >= 5; id -= 2) { /* 7, then 5 */
+		sigma_retire(s, sigma_stream(s, id));
+		sigma_advance(s, 1);
+	}
+	assert_int_equal(sigma_admit(s, 99, 1, true, 3), 0);
+	assert_null(sigma_stream(s, 7));
+	assert_true(sigma_stream(s, 5)->retired);
+	assert_int_equal(sigma_stream(s, 99)->position, 3);
+	assert_false(sigma_stream(s, 99)->retired);
+	assert_true(sigma_digest(s) == sigma_digest_full(s));
+	sigma_free(s);
+}
+
+/* Packets of two streams, as a replica has them from deltas and another one from a snapshot's record. */
+static void history_indexes_are_the_same_in_every_copy(void **state)
+{
+	static const uint64_t order[] = {1, 1, 2, 1, 2, 2, 2, 1};
+	static struct snapshot_columns columns;
+	struct sigma *owner = fresh(1), *replica = fresh(2), *other = fresh(3);
+	struct delta_columns c = {0};
+	struct wire_changes w;
+	struct wire_sigma record;
+	(void)state;
+	for (uint64_t id = 1; id <= 2; id++) {
+		assert_int_equal(sigma_admit(owner, id, 1, true, 0), 0);
+		assert_int_equal(sigma_admit(replica, id, 1, true, 0), 0);
+	}
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		struct sigma_stream *st = sigma_stream(owner, order[i]);
+		assert_int_equal(sigma_push(owner, st, (struct verdict){.value = i}), 0);
+		assert_int_equal(delta_make(owner, 1, DELTA_PACKETS, st, 1, &c, &w), 0);
+		assert_int_equal(delta_apply(replica, 1, &w), 0);
+	}
+	snapshot_describe(replica, &columns, &record);
+	assert_int_equal(snapshot_restore(other, &record), 0);
+	assert_true(sigma_digest(replica) == sigma_digest(owner) && sigma_digest(other) == sigma_digest(owner));
+	uint64_t next[3] = {0, 1, 1};
+	for (size_t i = 0; i < sizeof order / sizeof *order; i++) {
+		assert_int_equal(sigma_verdict(sigma_stream(owner, order[i]), next[order[i]]).index, i + 1);
+		assert_int_equal(sigma_verdict(sigma_stream(other, order[i]), next[order[i]]++).index, i + 1);
+	}
+	assert_int_equal(other->counters[SIGMA_PACKETS], sizeof order / sizeof *order);
+	sigma_free(owner);
+	sigma_free(replica);
+	sigma_free(other);
+	delta_columns_fini(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -446,6 +501,8 @@ int main(void)
 		cmocka_unit_test(changes_that_do_not_fit_are_refused),
 		cmocka_unit_test(a_number_that_would_wrap_around_is_refused),
 		cmocka_unit_test(a_retired_stream_never_comes_back),
+		cmocka_unit_test(a_full_list_of_streams_forgets_the_one_retired_longest_ago),
+		cmocka_unit_test(history_indexes_are_the_same_in_every_copy),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

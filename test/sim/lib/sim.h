@@ -68,6 +68,7 @@ struct sim_delta {
 struct sim_history {
 	uint64_t history;
 	uint32_t n;                       /* deltas committed */
+	uint64_t packets;                 /* in them */
 	uint64_t made_in[SIM_MAX_DELTAS]; /* of delta number i + 1 */
 	uint64_t position[SIM_MAX_STREAMS];
 	bool started[SIM_MAX_STREAMS];

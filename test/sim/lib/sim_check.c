@@ -121,12 +121,15 @@ static void commit_packets(struct sim *s, uint32_t shard, struct sim_history *h,
 		h->started[k] = true;
 		h->position[k] = p->seq;
 		s->floors.committed++;
+		h->packets++;
 		if (h->history < p->committed_in)
 			continue; /* by an old owner that does not know of the loss: what steerers go by is the newer commit */
 		p->committed_in = h->history;
 		p->committed = d->packets[i].verdict;
+		p->committed.index = h->packets;
 		if (p->released && p->released_in == h->history &&
-		    (p->verdict.value != p->committed.value || p->verdict.error != p->committed.error))
+		    (p->verdict.value != p->committed.value || p->verdict.error != p->committed.error ||
+		     p->verdict.index != p->committed.index))
 			sim_fail(s,
 				 "I3: shard %u: packet %" PRIu64 " of stream %u was released with another verdict than committed",
 				 shard, p->seq, k);
@@ -272,6 +275,11 @@ static void check_release(struct sim *s, const struct steerer_release *r, struct
 		sim_fail(s, "I3: stream %u: packet %" PRIu64 " is released twice", stream, r->index);
 	if (p->committed_in == history && (p->committed.value != r->verdict.value || p->committed.error != r->verdict.error))
 		sim_fail(s, "I3: stream %u: packet %" PRIu64 " is released with another verdict than committed", stream, r->index);
+	if (p->committed_in == history && p->committed.index != r->verdict.index)
+		sim_fail(s,
+			 "stream %u: packet %" PRIu64 " is told to stand at %" PRIu64
+			 " of its history, where it stands at %" PRIu64,
+			 stream, r->index, r->verdict.index, p->committed.index);
 	if (s->release != RELEASE_EARLY && p->committed_in != history)
 		sim_fail(s, "I4: stream %u: packet %" PRIu64 " is released before it is committed", stream, r->index);
 	if (history < s->shards[p->shard].newest_history)

@@ -38,7 +38,7 @@ void sim_filter(struct sim *s, struct shard *state, const struct node_packet *p,
 		shard_delete(state, 0, (what >> 16) % 13);
 	uint64_t all = mix64(shard_load(state, 1, 0) ^ mix64(what + count) ^ other);
 	shard_store(state, 1, 0, all);
-	*v = (struct verdict){all, all % 17 == 0};
+	*v = (struct verdict){.value = all, .error = all % 17 == 0};
 }
 
 void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v)

@@ -1,0 +1,355 @@
+/* test_live.c: live ports of a node without sockets: two captures as ports, each a stream, and what a single instance makes of their
+ * packets in the order that the node says it judged them in. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "analysis/deploy.h"
+#include "node/io_pcap.h"
+#include "node/live.h"
+#include "test/lib/traffic.h"
+#include "vm/vfm.h"
+
+#define PACKETS 3000u
+#define WINDOW  128u
+#define SELF    77u
+/* The 2nd and further packets of a source count: what it says depends on the order of both streams' packets. */
+#define FILTER "(<= (rate-by src-ip :per 1s) 1)"
+
+static char folder[] = "/tmp/vfm-live-XXXXXX";
+
+static const char *named(const char *name)
+{
+	static char path[16][64];
+	static unsigned n;
+	char *p = path[n++ % 16];
+
+	snprintf(p, sizeof(path[0]), "%s/%s", folder, name);
+	return p;
+}
+
+static int make_capture(const char *name, uint64_t seed)
+{
+	struct traffic_config config;
+	struct capture_writer *w;
+	char error[CAPTURE_ERROR_BYTES];
+	uint8_t data[PACKET_BYTES];
+	struct vfm_packet p = {.data = data};
+
+	traffic_config_init(&config);
+	config.packets = PACKETS;
+	config.seed = seed;
+	struct traffic *t = traffic_new(&config);
+	if (!t || capture_create(named(name), &w, error))
+		return -1;
+	while (traffic_next(t, data, &p.len, &p.time_us))
+		capture_write(w, &p);
+	traffic_free(t);
+	return capture_finish(w);
+}
+
+static int make_captures(void **state)
+{
+	(void)state;
+	return !mkdtemp(folder) || make_capture("in0", 1) || make_capture("in1", 2);
+}
+
+static int remove_all(void **state)
+{
+	static const char *const names[] = {"in0", "in1", "out0", "out1", "v", "v.0", "v.1", "o", "o.0", "o.1"};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		unlink(named(names[i]));
+	return rmdir(folder);
+}
+
+/* ---- a node that owns everything ---- */
+
+struct world {
+	struct deploy deploy;
+	struct interp *interp;
+	struct node node;
+	struct io *ports[2];
+	struct live *live;
+	uint64_t now_us;
+};
+
+static struct shard *make_shard(void *ctx, uint64_t shard)
+{
+	(void)shard;
+	return deploy_shard(&((struct world *)ctx)->deploy, 1);
+}
+
+static struct verdict judge(struct world *w, struct shard *shard, const struct vfm_packet *p)
+{
+	struct vfm_result r;
+
+	interp_run(w->interp, shard, p, VFM_DEFAULT_INSN_LIMIT, &r);
+	return (struct verdict){.value = r.value, .error = (uint8_t)(verdict_error_index(r.error) + 1)};
+}
+
+static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, struct verdict *v)
+{
+	(void)number;
+	*v = judge(ctx, shard, &(struct vfm_packet){.data = p->data, .len = p->length, .input = p->input, .time_us = p->time_us});
+}
+
+static void give_frame(struct world *w, struct wire_message *m)
+{
+	uint8_t frame[512];
+
+	m->plan = w->deploy.digest;
+	m->from = 2;
+	int64_t n = wire_encode(m, frame, sizeof(frame));
+	assert_true(n > 0);
+	assert_int_equal(node_frame(&w->node, frame, (size_t)n, w->now_us), 0);
+}
+
+static void make_owner(struct world *w)
+{
+	struct config c = config_birth(0, w->deploy.digest, SELF);
+	struct wire_message m = {.kind = WIRE_CONFIG};
+
+	config_to_wire(&c, &m.config);
+	give_frame(w, &m);
+}
+
+static void start(struct world *w, const struct live_config *like)
+{
+	struct deploy_options options = {.expression = FILTER, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
+	struct live_config config = *like;
+	struct diag_list *d = calloc(1, sizeof(*d));
+	char why[DEPLOY_WHY_BYTES], error[IO_ERROR_BYTES], *text = NULL;
+
+	*w = (struct world){.now_us = 1000000};
+	assert_int_equal(deploy_open(&w->deploy, &options, d, &text, why), 0);
+	free(text);
+	free(d);
+	w->interp = interp_new(w->deploy.program);
+	struct node_options o = {.self = SELF,
+				 .plan = w->deploy.digest,
+				 .n_shards = 1,
+				 .limits = node_default_limits(),
+				 .ops = {make_shard, execute, w},
+				 .heartbeat_us = 50000,
+				 .name = "n",
+				 .endpoint = ""};
+	assert_int_equal(node_init(&w->node, &o), 0);
+	assert_int_equal(io_pcap_open(named("in0"), named("out0"), 0, &w->ports[0], error), 0);
+	assert_int_equal(io_pcap_open(named("in1"), named("out1"), 1, &w->ports[1], error), 0);
+	config.ports[0] = w->ports[0];
+	config.ports[1] = w->ports[1];
+	config.window_pkts = WINDOW;
+	assert_int_equal(live_open(&config, &w->node, w->deploy.plan, &w->live, error), 0);
+}
+
+static void stop(struct world *w)
+{
+	assert_int_equal(live_close(w->live), 0);
+	assert_int_equal(io_close(w->ports[0]), 0);
+	assert_int_equal(io_close(w->ports[1]), 0);
+	node_fini(&w->node);
+	interp_free(w->interp);
+	deploy_close(&w->deploy);
+}
+
+/* One round of the daemon's loop; how many packets moved. */
+static uint32_t turn(struct world *w, uint64_t most)
+{
+	uint32_t n = live_read(w->live, most, w->now_us);
+
+	node_flush(&w->node, w->now_us);
+	n += live_release(w->live, w->now_us);
+	w->now_us += 1000;
+	node_tick(&w->node, w->now_us);
+	outbox_clear(&w->node.out);
+	return n;
+}
+
+static void play(struct world *w)
+{
+	for (int quiet = 0; quiet < 10;)
+		quiet = turn(w, UINT64_MAX) ? 0 : quiet + 1;
+	assert_true(live_idle(w->live));
+}
+
+/* ---- a single instance ---- */
+
+struct judged {
+	struct vfm_packet packet;
+	char verdict[VERDICT_TEXT_BYTES];
+};
+
+/* Puts the packets of a stream where their indexes say. */
+static void take_stream(struct judged *by_index, uint32_t room, const char *in, const char *verdicts, const char *order)
+{
+	FILE *v = fopen(named(verdicts), "r"), *o = fopen(named(order), "r");
+	char error[CAPTURE_ERROR_BYTES], line[VERDICT_TEXT_BYTES];
+	struct capture *c;
+	struct vfm_packet p;
+	unsigned shard;
+	uint64_t index, last = 0;
+
+	assert_non_null(v);
+	assert_non_null(o);
+	assert_int_equal(capture_open(named(in), &c, error), 0);
+	while (capture_next(c, &p) == 1) {
+		assert_non_null(fgets(line, sizeof(line), v));
+		assert_int_equal(fscanf(o, "%u %" SCNu64, &shard, &index), 2);
+		assert_true(shard == 0 && index > last && index <= room);
+		assert_null(by_index[index - 1].packet.data);
+		last = index;
+		by_index[index - 1].packet = p;
+		by_index[index - 1].packet.data = memcpy(malloc(p.len + 1), p.data, p.len);
+		snprintf(by_index[index - 1].verdict, sizeof(line), "%.*s", (int)strcspn(line, "\n"), line);
+	}
+	assert_null(fgets(line, sizeof(line), v));
+	capture_close(c);
+	fclose(v);
+	fclose(o);
+}
+
+static void assert_same_as_single(struct world *w, struct judged *all, uint32_t n)
+{
+	struct shard *single = deploy_shard(&w->deploy, 2);
+	char text[VERDICT_TEXT_BYTES];
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct verdict v = judge(w, single, &all[i].packet);
+		struct vfm_result r = {.value = v.value, .error = v.error ? verdict_error_code(v.error - 1) : 0};
+
+		verdict_text(&r, text);
+		assert_string_equal(text, all[i].verdict);
+		free((void *)(uintptr_t)all[i].packet.data);
+	}
+	assert_true(shard_digest(single) == shard_digest(w->node.members[0].copy->shard));
+	shard_free(single);
+}
+
+static void two_streams_get_the_verdicts_of_one_instance_in_the_order_told(void **state)
+{
+	struct judged *all = calloc(2 * PACKETS, sizeof(*all));
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){.verdicts = named("v"), .order = named("o")});
+	make_owner(&w);
+	play(&w);
+	struct dataplane_counts c[2] = {live_counts(w.live, 0), live_counts(w.live, 1)};
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(c[i].packets, PACKETS);
+		assert_int_equal(c[i].packets, c[i].accept + c[i].drop + c[i].errors[VERDICT_INDEX_BOUNDS]);
+		assert_int_equal(c[i].sent, c[i].accept);
+		assert_true(c[i].drop > 10);
+	}
+	assert_int_equal(live_close(w.live), 0);
+	w.live = NULL;
+	take_stream(all, 2 * PACKETS, "in0", "v.0", "o.0");
+	take_stream(all, 2 * PACKETS, "in1", "v.1", "o.1");
+	assert_same_as_single(&w, all, 2 * PACKETS);
+	stop(&w);
+	free(all);
+}
+
+static void with_a_full_window_a_port_is_not_read_and_nothing_is_lost(void **state)
+{
+	struct io_counters c;
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){.one_way = true});
+	for (int i = 0; i < 20; i++)
+		turn(&w, UINT64_MAX); /* nobody owns the shard yet */
+	io_counters(w.ports[0], &c);
+	assert_true(c.received <= WINDOW && c.received > WINDOW - IO_BURST_PACKETS);
+	assert_int_equal(live_held(w.live), c.received);
+	assert_false(live_idle(w.live));
+	make_owner(&w);
+	play(&w);
+	assert_int_equal(live_counts(w.live, 0).packets, PACKETS);
+	io_counters(w.ports[1], &c);
+	assert_int_equal(c.received, 0);
+	stop(&w);
+}
+
+static void no_more_packets_are_taken_than_asked_for(void **state)
+{
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){0});
+	make_owner(&w);
+	for (uint64_t n = 0; n < 100; n++) {
+		assert_int_equal(live_read(w.live, n < 99 ? 1 : 0, w.now_us), n < 99);
+		turn(&w, 0);
+	}
+	assert_int_equal(live_counts(w.live, 0).packets + live_counts(w.live, 1).packets, 99);
+	stop(&w); /* with a burst half taken: its frames go back */
+}
+
+static void streams_end_when_their_process_is_known_dead(void **state)
+{
+	uint64_t dead[] = {SELF + 1, SELF};
+	struct wire_message m = {.kind = WIRE_RETIRE};
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){0});
+	make_owner(&w);
+	turn(&w, 10);
+	const struct sigma *s = w.node.members[0].copy;
+	assert_int_equal(s->n_streams, 2);
+	m.retire.incarnation = wire_column(dead, 1); /* another one */
+	give_frame(&w, &m);
+	assert_false(s->streams[0].retired || s->streams[1].retired);
+	m.retire.incarnation = wire_column(dead, 2);
+	uint64_t number = s->number;
+	give_frame(&w, &m);
+	assert_true(s->streams[0].retired && s->streams[1].retired);
+	assert_int_equal(s->number, number + 2); /* each a delta of its own */
+	give_frame(&w, &m);                      /* said again */
+	assert_int_equal(s->number, number + 2);
+	uint64_t executed = w.node.applied[0];
+	turn(&w, 10);
+	assert_int_equal(w.node.applied[0], executed); /* what comes of a dead process is refused */
+	stop(&w);
+}
+
+static void more_queues_than_streams_are_refused(void **state)
+{
+	struct world w;
+	char error[IO_ERROR_BYTES];
+	struct live *l;
+
+	(void)state;
+	start(&w, &(struct live_config){0});
+	struct io many = *w.ports[0];
+	many.rx_queues = NODE_MAX_STREAMS;
+	struct live_config config = {.ports = {&many, w.ports[1]}, .window_pkts = WINDOW};
+	assert_int_equal(live_open(&config, &w.node, w.deploy.plan, &l, error), -ENOSPC);
+	assert_non_null(strstr(error, "give fewer --queues"));
+	config = (struct live_config){.ports = {w.ports[0], w.ports[1]}, .window_pkts = WINDOW, .verdicts = "/no/such/directory/v"};
+	assert_int_equal(live_open(&config, &w.node, w.deploy.plan, &l, error), -EIO);
+	assert_non_null(strstr(error, "/no/such/directory/v.0"));
+	stop(&w);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(two_streams_get_the_verdicts_of_one_instance_in_the_order_told),
+		cmocka_unit_test(with_a_full_window_a_port_is_not_read_and_nothing_is_lost),
+		cmocka_unit_test(no_more_packets_are_taken_than_asked_for),
+		cmocka_unit_test(streams_end_when_their_process_is_known_dead),
+		cmocka_unit_test(more_queues_than_streams_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, make_captures, remove_all);
+}
