@@ -631,7 +631,7 @@ static int compare_u64(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-/* Freezes are the moves' waits; a promotion's wait counts from the kill to the last answer of a new owner before the next step. */
+/* Freezes are the moves' waits; a promotion's wait counts from the kill to the first verdict of the last shard that was promoted. */
 static void measure(struct rehearsal *h)
 {
 	json_t *p = progress(h), *list = json_object_get(p, "freezes"), *one;
@@ -640,10 +640,11 @@ static void measure(struct rehearsal *h)
 	json_array_foreach(list, i, one)
 	{
 		uint64_t at = (uint64_t)json_integer_value(json_array_get(one, 0)),
-			 took = (uint64_t)json_integer_value(json_array_get(one, 2));
+			 took = (uint64_t)json_integer_value(json_array_get(one, 2)),
+			 since = at - (uint64_t)json_integer_value(json_array_get(one, 3));
 		bool killed = false;
 		for (uint64_t k = 0; k < h->n_kills; k++)
-			if (at >= h->kill_at_us[k] && at <= h->promoted_us[k] + 20000) {
+			if (at >= h->kill_at_us[k] && since <= h->promoted_us[k]) {
 				killed = true;
 				if (at - h->kill_at_us[k] > promote[k])
 					promote[k] = at - h->kill_at_us[k];

@@ -22,7 +22,7 @@
 
 #define TICK_US         1000
 #define READ_BURST      64
-#define POLL_FRAMES     512
+#define POLL_US         100 /* then what was caused is sent */
 #define JOURNAL_PACKETS 1024
 #define JOURNAL_US      20000
 #define DUMP_ENTRIES    100000u
@@ -37,6 +37,7 @@ struct daemon {
 	struct node node;
 	struct steerer steerer;
 	struct probe probe;
+	struct probe_waits waits;
 	struct link *link;
 	uint64_t now_us, ticked_us;
 	/* input */
@@ -50,6 +51,7 @@ struct daemon {
 	struct live *live;
 	bool draining, link_up[2];
 	uint64_t arrived_us, drain_until_us, looked_us;
+	uint64_t pps, paced_us, paced_from; /* so many packets a second since then, after so many; 0: as fast as they are taken */
 	/* output */
 	FILE *verdicts;
 	struct capture_writer *accepted;
@@ -125,8 +127,8 @@ static void add_freezes(json_t *list, const struct steerer *s)
 	uint64_t n = s->n_freezes, first = n > STEERER_FREEZES ? n - STEERER_FREEZES : 0;
 	for (uint64_t i = first; i < n; i++) {
 		const struct steerer_freeze *f = &s->freezes[i % STEERER_FREEZES];
-		json_array_append_new(list,
-				      json_pack("[I,I,I]", (json_int_t)f->at_us, (json_int_t)f->shard, (json_int_t)f->frozen_us));
+		json_array_append_new(list, json_pack("[I,I,I,I]", (json_int_t)f->at_us, (json_int_t)f->shard,
+						      (json_int_t)f->frozen_us, (json_int_t)f->silent_us));
 	}
 }
 
@@ -205,9 +207,28 @@ static char *dump(struct daemon *d, uint64_t shard, uint64_t index, uint64_t cur
 	return text;
 }
 
+/* Waits since the start: [least microseconds, packets] of every bucket that holds any. */
+static json_t *waits(const struct daemon *d)
+{
+	json_t *list = json_array();
+	for (uint32_t i = 0; i < PROBE_BUCKETS; i++)
+		if (d->waits.n[i])
+			json_array_append_new(list, json_pack("[I,I]", (json_int_t)probe_bucket_us(i), (json_int_t)d->waits.n[i]));
+	return json_pack("{s:o}", "waits", list);
+}
+
 static uint64_t number_of(const json_t *o, const char *key)
 {
 	return (uint64_t)json_integer_value(json_object_get(o, key));
+}
+
+static json_t *go(struct daemon *d, uint64_t upto, uint64_t pps)
+{
+	d->allowed = upto;
+	d->pps = pps;
+	d->paced_us = clock_us();
+	d->paced_from = d->read;
+	return json_pack("{s:b}", "done", 1);
 }
 
 static char *command(struct daemon *d, const struct wire_bytes *text)
@@ -219,8 +240,10 @@ static char *command(struct daemon *d, const struct wire_bytes *text)
 		answer = progress(d);
 	else if (what && strcmp(what, "sample") == 0)
 		answer = sample(d);
+	else if (what && strcmp(what, "waits") == 0)
+		answer = waits(d);
 	else if (what && strcmp(what, "go") == 0)
-		d->allowed = number_of(o, "upto"), answer = json_pack("{s:b}", "done", 1);
+		answer = go(d, number_of(o, "upto"), number_of(o, "pps"));
 	else if (what && strcmp(what, "dump") == 0)
 		said = dump(d, number_of(o, "shard"), number_of(o, "table"), number_of(o, "cursor"), number_of(o, "clock_us"));
 	else
@@ -268,6 +291,7 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 {
 	struct daemon *d = ctx;
 	struct wire_message msg;
+	d->now_us = clock_us();
 	if (wire_decode(frame, bytes, &msg) == 0 && (msg.kind == WIRE_COMMAND || msg.kind == WIRE_ROSTER)) {
 		if (msg.kind == WIRE_COMMAND)
 			answer(d, &msg.command.text, reply);
@@ -304,11 +328,17 @@ static uint32_t shard_of(const struct daemon *d, const struct vfm_packet *p)
 	return plan->shards > 1 && plan_guard_holds(plan, p) ? plan_shard(plan, p) : 0;
 }
 
+/* When packet number `index` may be read. */
+static uint64_t due_us(const struct daemon *d, uint64_t index)
+{
+	return d->pps ? d->paced_us + (index - d->paced_from) * 1000000 / d->pps : 0;
+}
+
 static bool fetch(struct daemon *d)
 {
 	if (d->has_pending)
 		return true;
-	if (!d->capture || d->at_end || d->read >= d->allowed)
+	if (!d->capture || d->at_end || d->read >= d->allowed || due_us(d, d->read) > d->now_us)
 		return false;
 	int rc = capture_next(d->capture, &d->pending);
 	if (rc != 1) {
@@ -410,6 +440,7 @@ static void release(struct daemon *d)
 		struct vfm_result result = result_of(r.verdict);
 		struct vfm_packet packet = {.data = r.packet.data, .len = r.packet.length, .time_us = r.packet.time_us};
 		count(d, &result);
+		probe_wait(&d->waits, r.waited_us);
 		if (d->verdicts)
 			(void)verdict_write(d->verdicts, &result);
 		if (d->accepted && !result.error && result.value)
@@ -471,6 +502,7 @@ static int open_input(struct daemon *d)
 				     .window = o->window,
 				     .shard_window = SIGMA_MAX_TAIL,
 				     .burst = READ_BURST,
+				     .flying = STEERER_FLYING,
 				     .repeat_us = d->node.options.limits.repeat_us};
 	char error[CAPTURE_ERROR_BYTES];
 	uint64_t index;
@@ -623,12 +655,15 @@ static void look(struct daemon *d)
 	}
 }
 
-/* A port is polled without rest while packets come or are on the way. */
-static int rest_ms(const struct daemon *d, uint32_t n_read)
+/* How long nothing has to be done unless something comes. A port is polled without rest while packets come or are on the way. */
+static uint64_t rest_us(const struct daemon *d, uint32_t n_read)
 {
-	if (n_read)
+	uint64_t next = d->ticked_us + TICK_US;
+	if (n_read || (d->live && (d->now_us - d->arrived_us < BUSY_US || !live_idle(d->live))))
 		return 0;
-	return d->live && (d->now_us - d->arrived_us < BUSY_US || !live_idle(d->live)) ? 0 : 1;
+	if (d->pps && d->read < d->allowed && !d->at_end && !d->has_pending && due_us(d, d->read) < next)
+		next = due_us(d, d->read);
+	return next > d->now_us ? next - d->now_us : 1;
 }
 
 int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
@@ -644,7 +679,8 @@ int daemon_run(const struct daemon_options *o, const struct deploy *deploy, cons
 		d->now_us = clock_us();
 		uint32_t n = take_input(d);
 		if (d->link)
-			n += (uint32_t)link_poll(d->link, rest_ms(d, n), POLL_FRAMES);
+			n += (uint32_t)link_poll(d->link, rest_us(d, n), POLL_US);
+		d->now_us = clock_us();
 		give_output(d);
 		if (d->live)
 			look(d);

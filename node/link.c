@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/timerfd.h>
+#include <time.h>
+#include <unistd.h>
 #include <zmq.h>
 
 struct link_peer {
@@ -16,8 +19,23 @@ struct link_peer {
 	char endpoint[257];
 };
 
+/* A frame that waits for its turn. */
+struct arrival {
+	zmq_msg_t frame;
+	struct link_reply reply;
+};
+
+struct line {
+	uint32_t first, n;
+	struct arrival ring[LINK_LINE_FRAMES];
+};
+
+enum { LINE_URGENT, LINE_VERDICTS, LINE_REPLICATION, LINE_WORK, LINES };
+
 struct link {
 	void *context, *router;
+	int timer;
+	struct line lines[LINES];
 	struct link_calls calls;
 	int n_peers;
 	struct link_peer peers[LINK_MAX_PEERS];
@@ -45,7 +63,8 @@ int link_open(struct link **out, const char *endpoint, const struct link_calls *
 		return -ENOMEM;
 	l->calls = *calls;
 	l->context = zmq_ctx_new();
-	l->router = l->context ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
+	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
+	l->router = l->context && l->timer >= 0 ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
 	if (l->router) {
 		set_common(l->router);
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
@@ -57,6 +76,14 @@ int link_open(struct link **out, const char *endpoint, const struct link_calls *
 	}
 	*out = l;
 	return 0;
+}
+
+static struct arrival *take(struct line *q)
+{
+	struct arrival *a = &q->ring[q->first];
+	q->first = (q->first + 1) % LINK_LINE_FRAMES;
+	q->n--;
+	return a;
 }
 
 static void close_peer(struct link_peer *p)
@@ -73,12 +100,17 @@ void link_close(struct link *l)
 {
 	if (!l)
 		return;
+	for (int i = 0; i < LINES; i++)
+		while (l->lines[i].n)
+			(void)zmq_msg_close(&take(&l->lines[i])->frame);
 	for (int i = 0; i < l->n_peers; i++)
 		close_peer(&l->peers[i]);
 	if (l->router)
 		zmq_close(l->router);
 	if (l->context)
 		zmq_ctx_term(l->context);
+	if (l->timer >= 0)
+		close(l->timer);
 	free(l);
 }
 
@@ -155,8 +187,36 @@ int link_answer(struct link *l, const struct link_reply *to, const uint8_t *fram
 	return zmq_send(l->router, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+static int line_of(const uint8_t *frame, size_t bytes)
+{
+	switch (wire_kind_of(frame, bytes)) {
+	case WIRE_WORK:
+		return LINE_WORK;
+	case WIRE_VERDICTS:
+		return LINE_VERDICTS;
+	case WIRE_SYNC:
+	case WIRE_DELTA:
+	case WIRE_HAVE:
+	case WIRE_CHUNK:
+	case WIRE_PULL:
+	case WIRE_FINAL:
+		return LINE_REPLICATION;
+	default:
+		return LINE_URGENT;
+	}
+}
+
+static void put(struct link *l, zmq_msg_t *frame, const struct link_reply *reply)
+{
+	struct line *q = &l->lines[line_of(zmq_msg_data(frame), zmq_msg_size(frame))];
+	struct arrival *a = &q->ring[(q->first + q->n++) % LINK_LINE_FRAMES];
+	a->reply = *reply;
+	(void)zmq_msg_init(&a->frame);
+	(void)zmq_msg_move(&a->frame, frame);
+}
+
 /* One message of the ROUTER: [identity, frame]; parts beyond are read and dropped. False: nothing has come. */
-static int receive(struct link *l)
+static bool receive(struct link *l)
 {
 	struct link_reply reply = {.bytes = 0};
 	zmq_msg_t part;
@@ -165,18 +225,44 @@ static int receive(struct link *l)
 		zmq_msg_init(&part);
 		if (zmq_msg_recv(&part, l->router, ZMQ_DONTWAIT) < 0) {
 			zmq_msg_close(&part);
-			return 0;
+			return false;
 		}
 		more = zmq_msg_more(&part);
 		if (n == 0 && zmq_msg_size(&part) <= LINK_REPLY_BYTES) {
 			reply.bytes = (uint8_t)zmq_msg_size(&part);
 			memcpy(reply.to, zmq_msg_data(&part), reply.bytes);
 		} else if (n == 1) {
-			l->calls.frame(l->calls.ctx, zmq_msg_data(&part), zmq_msg_size(&part), &reply);
+			put(l, &part, &reply);
 		}
 		zmq_msg_close(&part);
 	}
-	return 1;
+	return true;
+}
+
+/* Takes what is there, as long as every line has room. */
+static void receive_all(struct link *l)
+{
+	for (;;) {
+		for (int i = 0; i < LINES; i++)
+			if (l->lines[i].n == LINK_LINE_FRAMES)
+				return;
+		if (!receive(l))
+			return;
+	}
+}
+
+/* Handles the first frame of the first line that has one. False: nothing is there. */
+static bool handle_next(struct link *l)
+{
+	for (int i = 0; i < LINES; i++) {
+		if (!l->lines[i].n)
+			continue;
+		struct arrival *a = take(&l->lines[i]);
+		l->calls.frame(l->calls.ctx, zmq_msg_data(&a->frame), zmq_msg_size(&a->frame), &a->reply);
+		(void)zmq_msg_close(&a->frame);
+		return true;
+	}
+	return false;
 }
 
 static void watch_peers(struct link *l)
@@ -196,16 +282,46 @@ static void watch_peers(struct link *l)
 	}
 }
 
-int link_poll(struct link *l, int timeout_ms, int max_frames)
+static uint64_t clock_us(void)
 {
-	zmq_pollitem_t items[LINK_MAX_PEERS + 1] = {{l->router, 0, ZMQ_POLLIN, 0}};
-	int n = 0, n_items = 1;
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
+}
+
+static bool holds(const struct link *l)
+{
+	bool any = false;
+	for (int i = 0; i < LINES; i++)
+		any |= l->lines[i].n > 0;
+	return any;
+}
+
+/* ZeroMQ counts in milliseconds; the timer ends the wait in between. */
+static void set_timer(const struct link *l, uint64_t us)
+{
+	struct itimerspec t = {.it_value = {(time_t)(us / 1000000), (long)(us % 1000000) * 1000}};
+	(void)timerfd_settime(l->timer, 0, &t, NULL);
+}
+
+int link_poll(struct link *l, uint64_t timeout_us, uint64_t budget_us)
+{
+	zmq_pollitem_t items[LINK_MAX_PEERS + 2] = {{l->router, 0, ZMQ_POLLIN, 0}, {NULL, l->timer, ZMQ_POLLIN, 0}};
+	int n = 0, n_items = 2;
+	bool waits = timeout_us && !holds(l);
 	for (int i = 0; i < l->n_peers; i++)
 		items[n_items++] = (zmq_pollitem_t){l->peers[i].monitor, 0, ZMQ_POLLIN, 0};
-	if (zmq_poll(items, n_items, timeout_ms) < 0)
+	if (waits)
+		set_timer(l, timeout_us);
+	if (zmq_poll(items, n_items, waits ? (long)(timeout_us / 1000) + 1 : 0) < 0)
 		return 0;
 	watch_peers(l);
-	while (n < max_frames && receive(l))
+	uint64_t until = clock_us() + budget_us;
+	do {
+		receive_all(l);
+		if (!handle_next(l))
+			break;
 		n++;
+	} while (clock_us() < until);
 	return n;
 }

@@ -1,6 +1,10 @@
 /* link.h: the node's sockets: the one file of node/ that knows ZeroMQ. Frames come in on one ROUTER; each peer has a DEALER of its
  * own to send to, whose monitor tells when the connection breaks (a killed process closes its sockets at once).
  *
+ * What has come is taken from the ROUTER as soon as it is there and waits in four lines: what others wait for (configurations, RESUME,
+ * POSITION), verdicts, replication in the order of its arrival, packets. A frame of an earlier line goes first: a node with a thousand packets to
+ * execute learns at once that a shard is not its own any more.
+ *
  * Nothing blocks: a frame that a full queue does not take is dropped and counted; the protocol's timers say it again. Linger is 0:
  * what a process that ends has not sent is as lost as if it had been killed. The queues are as long as the windows allow, and no
  * longer: LINK_QUEUE_FRAMES per peer.
@@ -13,6 +17,7 @@
 
 #define LINK_QUEUE_FRAMES 65536
 #define LINK_MAX_PEERS    80
+#define LINK_LINE_FRAMES  4096 /* in one line; the rest waits in the ROUTER */
 #define LINK_REPLY_BYTES  32
 
 struct link;
@@ -38,7 +43,8 @@ void link_disconnect(struct link *l, uint64_t id);
 int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes);
 /* Answers a frame on the connection it came by. */
 int link_answer(struct link *l, const struct link_reply *to, const uint8_t *frame, size_t bytes);
-/* Waits up to timeout_ms (0: not at all) and handles what has come, at most max_frames. Returns how many frames were handled. */
-int link_poll(struct link *l, int timeout_ms, int max_frames);
+/* Waits up to timeout_us (0: not at all) if nothing has come, and handles what has come for about budget_us. Returns how many frames
+ * were handled. */
+int link_poll(struct link *l, uint64_t timeout_us, uint64_t budget_us);
 
 #endif

@@ -254,6 +254,7 @@ static int open_queue(struct live *l, struct node *node, struct queue *q, uint32
 				    .window = l->config.window_pkts,
 				    .shard_window = SIGMA_MAX_TAIL,
 				    .burst = WORK_PKTS,
+				    .flying = STEERER_FLYING,
 				    .repeat_us = n->limits.repeat_us};
 	uint32_t of_port_0 = l->config.ports[0]->rx_queues;
 	int rc = steerer_init(&q->steerer, &o, &node->out);

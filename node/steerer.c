@@ -15,7 +15,7 @@ int steerer_init(struct steerer *s, const struct steerer_options *o, struct outb
 {
 	*s = (struct steerer){.options = *o, .out = out};
 	if (!o->n_shards || o->n_shards > WIRE_MAX_SHARDS || !o->window || (o->window & (o->window - 1)) || !o->shard_window ||
-	    o->shard_window > SIGMA_MAX_TAIL || !o->burst || o->burst > WIRE_MAX_BURST)
+	    o->shard_window > SIGMA_MAX_TAIL || !o->burst || o->burst > WIRE_MAX_BURST || !o->flying)
 		return -EINVAL;
 	s->shards = calloc(o->n_shards, sizeof *s->shards);
 	s->slots = calloc(o->window, sizeof *s->slots);
@@ -55,7 +55,8 @@ void steerer_skip(struct steerer *s, uint32_t shard)
 bool steerer_has_room(const struct steerer *s, uint32_t shard)
 {
 	const struct steer_shard *h = &s->shards[shard];
-	return s->end - s->first < s->options.window && h->last - h->acked < s->options.shard_window;
+	return s->flying < s->options.flying && s->end - s->first < s->options.window &&
+	       h->last - h->acked < s->options.shard_window;
 }
 
 static int keep_bytes(struct steerer_slot *slot, const struct node_packet *p)
@@ -101,7 +102,7 @@ int steerer_packet(struct steerer *s, uint32_t shard, const struct node_packet *
 	slot->settled = slot->released = slot->committed = false;
 	slot->arrived_us = now_us;
 	if (h->head == NO_SLOT)
-		h->progress_us = now_us;
+		h->progress_us = h->served_us = now_us;
 	append(s, h, number);
 	s->end++;
 	s->counters.packets++;
@@ -147,7 +148,16 @@ static void send_work(struct steerer *s, uint32_t shard, uint64_t first, uint32_
 					    .length = wire_column(s->length, n),
 					    .carried = wire_column(s->carried, n),
 					    .data = {s->data, bytes}}};
+	h->flying += n;
+	s->flying += n;
 	outbox_send(s->out, h->config.owner, &msg);
+}
+
+/* What was sent before an owner has said where it stands is lost, or is sent again. */
+static void land(struct steerer *s, struct steer_shard *h)
+{
+	s->flying -= h->flying;
+	h->flying = 0;
 }
 
 /* Everything above h->sent, in order, a burst at a time. */
@@ -234,12 +244,15 @@ static void configure(struct steerer *s, const struct wire_config *w, uint64_t n
 		return;
 	uint64_t history = h->config.history;
 	bool same = h->state == STEER_OPEN && c.owner == h->config.owner && c.history == history && !s->options.early;
-	if (h->state == STEER_OPEN && c.owner != h->config.owner)
-		h->frozen_since_us = now_us;
+	if (h->state == STEER_OPEN && c.owner != h->config.owner) {
+		h->frozen_since_us = h->head == NO_SLOT ? now_us : h->served_us;
+		h->answered_us = 0;
+	}
 	h->config = c;
 	if (same)
 		return; /* the owner goes on: it knows this stream, and WORK names no epoch */
 	h->state = STEER_RESUMING;
+	land(s, h);
 	if (history && c.history != history)
 		enter_history(s, (uint32_t)c.shard);
 	if (!c.sealed)
@@ -284,15 +297,20 @@ static struct verdict verdict_at(const struct told *t, struct run *r, uint32_t i
 	return (struct verdict){wire_c64(t->value, i), wire_c8(t->error, i), wire_c64(t->run_at, r->number) + i - r->before};
 }
 
-static void settle(struct steerer *s, struct steer_shard *h, const struct told *t, uint64_t now_us)
+/* Returns whether any verdict is new. */
+static bool settle(struct steerer *s, struct steer_shard *h, const struct told *t, uint64_t now_us)
 {
 	struct run run = {0};
+	bool any = false;
 	for (uint32_t at = h->head; at != NO_SLOT; at = s->slots[at].next) {
 		struct steerer_slot *slot = &s->slots[at];
 		if (slot->seq >= t->first && slot->seq - t->first < t->value.n && !slot->settled) {
 			slot->verdict = verdict_at(t, &run, (uint32_t)(slot->seq - t->first));
 			slot->settled = true;
-			h->progress_us = now_us;
+			s->flying -= h->flying > 0;
+			h->flying -= h->flying > 0;
+			h->progress_us = h->served_us = now_us;
+			any = true;
 		}
 		if (slot->seq <= t->committed && slot->settled)
 			slot->committed = true;
@@ -300,6 +318,7 @@ static void settle(struct steerer *s, struct steer_shard *h, const struct told *
 			break;
 	}
 	drop_committed(s, h);
+	return any;
 }
 
 static struct steer_shard *addressed(struct steerer *s, uint64_t shard, uint64_t history, uint64_t stream, uint64_t session)
@@ -313,6 +332,16 @@ static struct steer_shard *addressed(struct steerer *s, uint64_t shard, uint64_t
 	return NULL;
 }
 
+static void note_freeze(struct steerer *s, struct steer_shard *h, uint32_t shard, uint64_t now_us)
+{
+	uint64_t since = h->frozen_since_us;
+	if (!since || !h->answered_us)
+		return;
+	s->freezes[s->n_freezes++ % STEERER_FREEZES] =
+		(struct steerer_freeze){now_us, h->answered_us - since, now_us - since, shard};
+	h->frozen_since_us = h->answered_us = 0;
+}
+
 static void take_verdicts(struct steerer *s, const struct wire_verdicts *v, uint64_t now_us)
 {
 	struct steer_shard *h = addressed(s, v->shard, v->history, v->stream, v->session);
@@ -321,15 +350,8 @@ static void take_verdicts(struct steerer *s, const struct wire_verdicts *v, uint
 		return;
 	if (s->options.early && v->epoch < h->config.epoch)
 		return; /* not committed perhaps, and the new owner may decide on another order */
-	settle(s, h, &t, now_us);
-}
-
-static void note_freeze(struct steerer *s, struct steer_shard *h, uint32_t shard, uint64_t now_us)
-{
-	if (!h->frozen_since_us)
-		return;
-	s->freezes[s->n_freezes++ % STEERER_FREEZES] = (struct steerer_freeze){now_us, now_us - h->frozen_since_us, shard};
-	h->frozen_since_us = 0;
+	if (settle(s, h, &t, now_us))
+		note_freeze(s, h, (uint32_t)v->shard, now_us);
 }
 
 static void take_position(struct steerer *s, const struct wire_position *p, uint64_t now_us)
@@ -338,12 +360,15 @@ static void take_position(struct steerer *s, const struct wire_position *p, uint
 	struct told t = {p->first, p->committed, p->value, p->error, p->run_at, p->run_n};
 	if (!h || p->epoch != h->config.epoch || !is_whole(&t))
 		return;
-	settle(s, h, &t, now_us);
+	land(s, h);
+	bool served = settle(s, h, &t, now_us) || h->head == NO_SLOT;
 	if (h->sent > p->applied)
 		s->counters.resent += h->sent - p->applied;
 	h->sent = p->applied;
 	h->state = STEER_OPEN;
-	note_freeze(s, h, (uint32_t)p->shard, now_us);
+	h->answered_us = now_us;
+	if (served)
+		note_freeze(s, h, (uint32_t)p->shard, now_us);
 	h->progress_us = now_us;
 	send_unsent(s, (uint32_t)p->shard);
 }

@@ -10,6 +10,8 @@
 
 #include "node/member.h"
 
+#define STEERER_FLYING 512 /* what steerer_options.flying should be: more make queues, not throughput */
+
 struct steerer_options {
 	uint64_t stream;
 	uint64_t session; /* larger than any before it of this stream */
@@ -19,7 +21,8 @@ struct steerer_options {
 	uint32_t window;       /* packets held altogether; a power of two */
 	uint32_t shard_window; /* packets not yet acknowledged as durable in one shard, at most SIGMA_MAX_TAIL */
 	uint32_t burst;        /* packets in one WORK, at most WIRE_MAX_BURST */
-	uint64_t repeat_us;    /* RESUME is repeated after this long without progress */
+	uint32_t flying; /* packets sent to owners and without verdict, all shards together: what owners' queues are as long as */
+	uint64_t repeat_us; /* RESUME is repeated after this long without progress */
 };
 
 /* One packet held. */
@@ -44,17 +47,22 @@ struct steer_shard {
 	enum steer_state state;
 	uint64_t last;            /* number of the last packet */
 	uint64_t sent;            /* sent up to here since the last POSITION */
+	uint32_t flying;          /* sent to the owner now known, and without verdict */
 	uint64_t released;        /* highest number released */
 	uint64_t acked;           /* durable up to here */
 	uint32_t head, tail;      /* slots of packets not committed; UINT32_MAX: none */
 	uint64_t frozen_since_us; /* 0: not waiting for another owner */
+	uint64_t answered_us;     /* the other owner has answered, but no new verdict has come yet; 0: no */
+	uint64_t served_us;       /* last time a verdict came, or a first packet began to wait for one */
 	uint64_t progress_us;     /* last time something moved, or RESUME was sent */
 };
 
-/* A shard that had to wait for another owner: from learning of it until that one had answered. */
+/* A shard that had to wait for another owner: from the last time the old one got anything done, but no sooner than packets waited
+ * and no later than when the steerer learned of the new one. */
 struct steerer_freeze {
-	uint64_t at_us; /* when it ended */
-	uint64_t frozen_us;
+	uint64_t at_us;     /* when the first verdict came that the old owner had not told; with no packet waiting, the answer */
+	uint64_t frozen_us; /* until the new owner had answered: it executes again */
+	uint64_t silent_us; /* until at_us */
 	uint32_t shard;
 };
 #define STEERER_FREEZES 1024
@@ -72,6 +80,7 @@ struct steerer {
 	uint64_t release;           /* ... of the next one to release */
 	uint64_t end;               /* ... of the next packet to come */
 	uint64_t flushed;           /* ... of the next one that steerer_flush() looks at */
+	uint32_t flying;            /* sum of the shards' */
 	uint64_t n_freezes;
 	struct steerer_freeze freezes[STEERER_FREEZES]; /* ring */
 	struct steerer_counters counters;

@@ -174,6 +174,15 @@ static bool read_field(struct reader *r, const struct wire_field *f, uint8_t *bo
 	return true;
 }
 
+enum wire_kind wire_kind_of(const uint8_t *frame, size_t n_bytes)
+{
+	struct reader r = {frame, frame + n_bytes};
+	uint64_t n, version, kind;
+	if (!read_array(&r, &n) || !read_u64(&r, &version) || !read_u64(&r, &kind) || kind >= WIRE_KINDS)
+		return WIRE_NONE;
+	return (enum wire_kind)kind;
+}
+
 int wire_decode(const uint8_t *frame, size_t n_bytes, struct wire_message *m)
 {
 	if (n_bytes > WIRE_MAX_FRAME_BYTES)

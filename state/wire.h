@@ -306,5 +306,7 @@ int64_t wire_encode(const struct wire_message *m, uint8_t *frame, size_t room);
 /* Reads a frame into m, which then points into it. -EPROTO: not such a frame; m is then undefined. -EPROTONOSUPPORT: another
  * version of this protocol. */
 int wire_decode(const uint8_t *frame, size_t n_bytes, struct wire_message *m);
+/* The kind of a frame that has not been decoded yet; WIRE_NONE: it is none. A frame with a kind may still be bad. */
+enum wire_kind wire_kind_of(const uint8_t *frame, size_t n_bytes);
 
 #endif

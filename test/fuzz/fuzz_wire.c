@@ -94,7 +94,7 @@ static void check_codec(const struct wire_message *m)
 	size_t n, n_again;
 	uint8_t *frame = encoded(m, &n), *frame_again;
 
-	require(wire_decode(frame, n, &again) == 0);
+	require(wire_decode(frame, n, &again) == 0 && wire_kind_of(frame, n) == m->kind);
 	require_equal_fields(m, &again);
 	frame_again = encoded(&again, &n_again);
 	require(n == n_again && !memcmp(frame, frame_again, n));

@@ -91,6 +91,13 @@ void bench_json_row(struct bench_json *j, const char *bench_case, const char *en
 	fputs("}", j->file);
 }
 
+void bench_json_value(struct bench_json *j, const char *bench_case, const char *engine, const char *set, const char *unit,
+		      double value)
+{
+	fprintf(j->file, "%s\n{\"case\":\"%s\",\"engine\":\"%s\",\"set\":\"%s\",\"%s\":%.2f}", j->rows++ ? "," : "", bench_case,
+		engine, set, unit, value);
+}
+
 int bench_json_close(struct bench_json *j)
 {
 	int bad;

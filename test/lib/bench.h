@@ -38,6 +38,9 @@ int bench_json_open(struct bench_json *j, const char *name);
 /* One row; ratio_to NULL: the row has no ratio. The strings need no escapes. */
 void bench_json_row(struct bench_json *j, const char *bench_case, const char *engine, const char *set, double ns,
 		    const char *ratio_to, struct bench_interval ratio);
+/* One row with another unit than nanoseconds, which is its key, and no ratio. */
+void bench_json_value(struct bench_json *j, const char *bench_case, const char *engine, const char *set, const char *unit,
+		      double value);
 /* 0 or -errno: the file is whole or an error is returned. */
 int bench_json_close(struct bench_json *j);
 

@@ -281,6 +281,7 @@ static void start_steerer(struct sim *s, struct sim_proc *p)
 				    .window = WINDOW,
 				    .shard_window = SHARD_WINDOW,
 				    .burst = 4,
+				    .flying = 16,
 				    .repeat_us = 3000};
 	if (steerer_init(&p->steerer, &o, &p->node.out))
 		sim_fail(s, "no memory");
