@@ -100,10 +100,12 @@ c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
 sim_src := state/config.c $(patsubst %,node/%.c,feed log member node outbox owner replica steerer) $(patsubst %,controller/%.c,placement reconciler store_memory) $(wildcard test/sim/lib/*.c)
 sim_objs := $(patsubst %.c,$(OBJ)/removable/%.o,$(sim_src))
+faulty_objs := $(patsubst %.c,$(OBJ)/faulty/%.o,$(call lib_src,analysis))
+faulty := $(patsubst %,$(B)/faulty/test_%,analysis certificate split_sound steering)
 all_objs := $(call objs,$(sources))
 
 .PHONY: all bins model demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs
-all: $(libs) $(bins) $(suites) $(tools) $(replays)
+all: $(libs) $(bins) $(suites) $(tools) $(replays) $(faulty)
 bins: $(bins) $(tools)
 
 # DPDK's headers want SSE4 and its own configuration; only the files that talk to it are built so.
@@ -146,6 +148,14 @@ $(B)/libsim.a: $(sim_objs)
 	$(Q)ar rcs $@ $^
 $(filter $(B)/test/sim/%,$(suites)): libs := $(B)/libsim.a $(libs)
 $(filter $(B)/test/sim/%,$(suites)): $(B)/libsim.a
+# The analyzer's property suites once more, with an analyzer that can be broken (analysis/fault.h, test/prop/analysis_faults.sh).
+$(OBJ)/faulty/%.o: %.c
+	@mkdir -p $(@D)
+	$(if $(filter 0,$(V)),@echo "  cc   $< (faults)")
+	$(Q)$(CC) $(flags) -DANALYSIS_FAULTS $(pkg_cflags) -c -o $@ $<
+$(faulty): $(B)/faulty/%: $(OBJ)/test/prop/%.o $(faulty_objs) $(B)/libtest.a $(libs)
+	@mkdir -p $(@D)
+	$(call link,$< $(faulty_objs),$(B)/libtest.a)
 # A fuzz harness is run by libFuzzer in build/fuzz, and replayed over its corpus by a plain main everywhere else.
 $(replays): $(B)/%: $(OBJ)/%.o $(if $(filter fuzz,$(kind)),,$(OBJ)/test/fuzz/replay.o) $(B)/libtest.a $(libs)
 	@mkdir -p $(@D)
@@ -166,7 +176,7 @@ build/arm64/jit_cross: $(cross_objs)
 	$(Q)ar rcs $(@D)/libcross.a $(filter-out $<,$^)
 	$(Q)$(CROSS_CC) -static -o $@ $< $(@D)/libcross.a
 
--include $(all_objs:.o=.d) $(sim_objs:.o=.d) $(cross_objs:.o=.d)
+-include $(all_objs:.o=.d) $(sim_objs:.o=.d) $(faulty_objs:.o=.d) $(cross_objs:.o=.d)
 
 test: all
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(replays) $(scripts)

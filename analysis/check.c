@@ -12,6 +12,7 @@
 
 #include "analysis/cert.h"
 #include "analysis/check_flow.h"
+#include "analysis/fault.h"
 
 #define MAX_RETURNS 256
 
@@ -239,7 +240,7 @@ static bool projection_equal(const struct checker *c, const struct facts *f, con
 	for (unsigned i = 0; i < VEC_BITS; i++) {
 		uint32_t left = i < row->bits ? facts_resolve(f, k[row->first + i]) : ORIGIN_0;
 
-		if (left == ORIGIN_UNKNOWN || left != facts_resolve(f, s[i]))
+		if (!FAULT(CHECK_NO_KEYS) && (left == ORIGIN_UNKNOWN || left != facts_resolve(f, s[i])))
 			return false;
 	}
 	return true;
@@ -335,8 +336,8 @@ static int check_partial(struct checker *c, const struct flow_visit *v, const st
 		return refuse(c, "at %u: table %u has an idle time-out, so it cannot be partial", s->pc, s->table);
 	if (s->merge_class == CERT_SUM && !is_op(v->insn->op, VFM_OP_FLOW_ADD, VFM_OP_FLOW_ADD_T))
 		return refuse(c, "at %u: a site of class sum must be FLOW_ADD", s->pc);
-	if (s->merge_class == CERT_CONSTANT &&
-	    (!is_op(v->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T) || !one_constant(c, v->b, constant)))
+	if (s->merge_class == CERT_CONSTANT && (!is_op(v->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T) ||
+						(!one_constant(c, v->b, constant) && !FAULT(ANY_STORES_MERGE))))
 		return refuse(c, "at %u: a site of class constant must store one constant", s->pc);
 	return 0;
 }
@@ -401,7 +402,7 @@ static int visit_program(void *arg, const struct flow_visit *v)
 		err = check_owned(c, v);
 	else if (listed->partial)
 		err = check_partial(c, v, listed, &constant);
-	else if (vfm_ops[v->insn->op].flags & VFM_F_UPDATE)
+	else if ((vfm_ops[v->insn->op].flags & VFM_F_UPDATE) && !FAULT(CHECK_NO_CONFIG))
 		err = refuse(c, "at %u: %s updates what the certificate lists as configuration", v->insn->pc,
 			     vfm_ops[v->insn->op].mnemonic);
 	return err ? err : remember(c, v, listed, constant);
@@ -438,7 +439,7 @@ static int check_pair(struct checker *c, const struct seen_site *listed, const s
 		if (!other->listed || !other->listed->partial || other->listed->merge_class != listed->listed->merge_class)
 			return refuse(c, "table %u: partial site %u shares its table with site %u of another kind",
 				      listed->insn->table, listed->insn->pc, other->insn->pc);
-		if (listed->constant != other->constant)
+		if (listed->constant != other->constant && !FAULT(ANY_STORES_MERGE))
 			return refuse(c, "table %u: sites %u and %u store different constants", listed->insn->table,
 				      listed->insn->pc, other->insn->pc);
 		return 0;

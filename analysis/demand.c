@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analysis/demand.h"
+#include "analysis/fault.h"
 
 int demand_init(struct demand *d, const struct ir *ir, const struct objects *o, const uint32_t *object_of, struct control *c)
 {
@@ -145,7 +146,7 @@ static void add_masked(struct demand *d, const struct ir_value *v, uint64_t bits
 {
 	const struct ir_fact *a = &d->ir->facts.value[v->a], *b = &d->ir->facts.value[v->b];
 
-	demand_add(d, v->a, bits & ~(v->op == IR_AND ? b->zeros : b->ones));
+	demand_add(d, v->a, bits & ~((v->op == IR_AND) != FAULT(MASK_REVERSED) ? b->zeros : b->ones));
 	demand_add(d, v->b, bits & ~(v->op == IR_AND ? a->zeros : a->ones));
 }
 

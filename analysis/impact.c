@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/fault.h"
 #include "analysis/stages.h"
 
 /* How a packet can end. */
@@ -265,7 +266,7 @@ static void step_value(struct impact *m, uint32_t value)
 		step_param(m, value);
 	else
 		mark_operands(m, v, m->level[value]);
-	if ((ir_ops[v->op].flags & IR_F_READ) && m->stages->object_of[value] != IR_NONE)
+	if (!FAULT(LOAD_IS_HARMLESS) && (ir_ops[v->op].flags & IR_F_READ) && m->stages->object_of[value] != IR_NONE)
 		mark_object(m, m->stages->object_of[value], m->level[value]);
 }
 

@@ -1,6 +1,7 @@
 /* key.c: the anatomy of a key. */
 #include <string.h>
 
+#include "analysis/fault.h"
 #include "analysis/key.h"
 
 #define BUDGET   1024       /* values looked at per key: deeper ones are opaque */
@@ -123,6 +124,8 @@ static bool shift_count(const struct ir *ir, const key_env *env, const struct ir
 	uint64_t c;
 
 	*shifted = v->a;
+	if (v->op == IR_MUL && FAULT(PRODUCT_IS_OPAQUE))
+		return false;
 	if (v->op == IR_MUL && constant(ir, env, v->a, &c))
 		*shifted = v->b;
 	else if (!constant(ir, env, v->b, &c))

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "analysis/analysis.h"
+#include "analysis/fault.h"
 
 #define IS_ACCESS (IR_F_READ | IR_F_UPDATE)
 
@@ -82,6 +83,8 @@ static bool is_partial(const struct ir *ir, const struct object *o, const uint32
 			return false;
 		if (v->op == IR_FLOW_ADD && uses[o->sites[i]] == 0)
 			continue;
+		if (v->op == IR_FLOW_STORE && FAULT(ANY_STORES_MERGE))
+			continue;
 		if (v->op != IR_FLOW_STORE || ir->values[v->b].op != IR_CONST || ir->values[v->b].imm != ir->values[first->b].imm)
 			return false;
 	}
@@ -94,7 +97,8 @@ static void classify(const struct ir *ir, struct object *o, const uint32_t *uses
 	const struct program *p = ir->program;
 
 	for (uint32_t i = 0; i < o->n_sites; i++)
-		if (ir_ops[ir->values[o->sites[i]].op].flags & IR_F_UPDATE)
+		if (ir_ops[ir->values[o->sites[i]].op].flags & IR_F_UPDATE &&
+		    !(FAULT(STORE_IS_NO_UPDATE) && ir->values[o->sites[i]].op == IR_FLOW_STORE))
 			o->updateable = true;
 	o->kind = o->updateable ? OBJECT_OWNED : OBJECT_CONFIG;
 	if (o->updateable && p->tables[p->table_index[o->table]].idle_s == 0 && is_partial(ir, o, uses, &o->merge_class))

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/fault.h"
 #include "analysis/steer.h"
 
 #define WALK_BUDGET 50000 /* blocks entered per attempt */
@@ -100,7 +101,7 @@ static void put_load(struct walker *w, struct blob *b, uint32_t offset, unsigned
 	put_op(w, b, VFM_OP_PKTLEN);
 	put_push(w, b, offset + bytes);
 	put_unless_zero(w, b, VFM_OP_JGE);
-	put_u16(w, b, load_op(VFM_OP_LD8, bytes), offset);
+	put_u16(w, b, load_op(VFM_OP_LD8, bytes), FAULT(STEER_BESIDE) && offset ? offset - 1 : offset);
 }
 
 static void put_value(struct walker *w, struct blob *b, uint32_t value, int depth);

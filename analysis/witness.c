@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/fault.h"
 #include "analysis/witness.h"
 #include "state/mix.h"
 #include "vm/packet.h"
@@ -171,6 +172,8 @@ static bool try_pair(const struct finder *f, uint32_t object, const struct sampl
 	const struct use *at = meeting(x, y);
 	uint64_t left, right;
 
+	if (FAULT(WITNESS_ANY_PAIR) && x->n)
+		at = &x->uses[0];
 	if (!at || !steer_of(x, object, &left) || !steer_of(y, object, &right) || left == right)
 		return false;
 	*w = (struct witness){.object = object,

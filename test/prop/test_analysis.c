@@ -2,7 +2,8 @@
  *   - no run updates an entry that an object called configuration reads,
  *   - a packet bit outside an object's dimensions never changes its keys,
  *   - an object that is not called output-impacting can hold anything and no verdict changes, now or later,
- *   - rewriting a program without changing what it does never changes its split verdict.
+ *   - rewriting a program without changing what it does never changes its split verdict,
+ *   - each pair of packets that is to prove a program pinned does: both use the entry, and the candidate parts them.
  * Each of them beside the share of findings that a run confirms: a sound analyzer may say less, a useless one says nothing.
  *
  *     TEST_ALL=1   10^5 programs instead of 1000
@@ -21,6 +22,7 @@
 #include "test/lib/gen_split.h"
 #include "test/lib/packets.h"
 #include "vm/asm.h"
+#include "vm/packet.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
 
@@ -44,7 +46,8 @@ struct trace {
 };
 
 static struct {
-	uint64_t programs, outside, inside, inside_changed, harmless, harmful, harmful_changed, config_reads, rewritten;
+	uint64_t programs, outside, inside, inside_changed, harmless, harmful, harmful_changed, config_reads, rewritten, pinned,
+		pairs;
 } count;
 
 static char text[GEN_SPLIT_TEXT_BYTES];
@@ -352,6 +355,51 @@ static void try_rewrite(const struct analysis *a, uint64_t seed)
 	program_free(p);
 }
 
+/* ---- pinned: the pairs ---- */
+
+/* What the candidate makes of the packet, from a run of it alone: the first key of the candidate's object, or the flow's hash. Whether it
+ * uses the entry, too. */
+static bool run_witness(const struct analysis *a, const struct witness *w, const uint8_t *data, uint32_t len, uint64_t *way)
+{
+	struct vfm_packet packet = {.data = data, .len = len};
+	struct shard *s = new_shard(a->program);
+	bool used = false, parted = false;
+	static struct trace t;
+
+	for (uint32_t i = 0; i < w->n_preload; i++)
+		shard_store(s, (uint32_t)a->program->table_index[w->preload[i].table], w->preload[i].key, w->preload[i].value);
+	run_traced(a->program, s, &packet, &t);
+	shard_free(s);
+	if (w->object == IR_NONE) {
+		*way = vfm_hash5s(data, len, 0);
+		parted = *way != 0;
+	}
+	for (uint32_t i = 0; i < t.n; i++) {
+		used = used || (t.items[i].table == w->table && t.items[i].key == w->key);
+		if (w->object != IR_NONE && !parted && object_at(a, t.items[i].pc) == w->object) {
+			*way = t.items[i].key;
+			parted = true;
+		}
+	}
+	return used && parted;
+}
+
+static void try_witnesses(const struct analysis *a, uint64_t seed)
+{
+	count.pinned += a->split.verdict == SPLIT_PINNED;
+	for (uint32_t i = 0; i < a->witnesses.n; i++) {
+		const struct witness *w = &a->witnesses.items[i];
+		uint64_t left = 0, right = 0;
+
+		if (!run_witness(a, w, w->a, w->a_len, &left) || !run_witness(a, w, w->b, w->b_len, &right) || left == right ||
+		    left != w->steer_a || right != w->steer_b)
+			fail_msg("TEST_SEED=%llu: pair %u proves nothing: table %u key %llx, ways %llx and %llx\n%s",
+				 (unsigned long long)seed, i, w->table, (unsigned long long)w->key, (unsigned long long)left,
+				 (unsigned long long)right, text);
+		count.pairs++;
+	}
+}
+
 static void run_program(uint64_t seed)
 {
 	static struct analysis a;
@@ -369,6 +417,7 @@ static void run_program(uint64_t seed)
 		try_dimensions(&a, seed, i);
 		try_impact(&a, seed, i);
 	}
+	try_witnesses(&a, seed);
 	try_rewrite(&a, seed);
 	analysis_fini(&a);
 	program_free(p);
@@ -388,11 +437,13 @@ static void what_the_stages_say_holds_in_every_run(void **state)
 		run_program(seed);
 	print_message("%llu programs, %llu rewritten; %llu configuration reads\n"
 		      "bits outside the dimensions: %llu, none changed a key; inside: %llu, %.0f %% changed one\n"
-		      "objects without impact disturbed: %llu, no verdict changed; with impact: %llu, %.0f %% changed one\n",
+		      "objects without impact disturbed: %llu, no verdict changed; with impact: %llu, %.0f %% changed one\n"
+		      "pinned: %llu, with %llu pairs of packets that prove it, all confirmed\n",
 		      (unsigned long long)count.programs, (unsigned long long)count.rewritten,
 		      (unsigned long long)count.config_reads, (unsigned long long)count.outside, (unsigned long long)count.inside,
 		      100.0 * (double)count.inside_changed / (double)count.inside, (unsigned long long)count.harmless,
-		      (unsigned long long)count.harmful, 100.0 * (double)count.harmful_changed / (double)count.harmful);
+		      (unsigned long long)count.harmful, 100.0 * (double)count.harmful_changed / (double)count.harmful,
+		      (unsigned long long)count.pinned, (unsigned long long)count.pairs);
 	/* Floors: what was never tried was not tested. */
 	assert_true(count.outside > n);
 	assert_true(count.inside_changed * 20 > count.inside);
@@ -400,6 +451,7 @@ static void what_the_stages_say_holds_in_every_run(void **state)
 	assert_true(count.harmful_changed * 10 > count.harmful);
 	assert_true(count.config_reads * 5 > n);
 	assert_true(count.rewritten * 3 > n);
+	assert_true(count.pairs > count.pinned / 2);
 }
 
 int main(void)
