@@ -249,7 +249,8 @@ static bool run(struct alloc *a)
 		i.crosses_call = crosses_call(a, &i);
 		a->at[n++] = i;
 	}
-	qsort(a->at, n, sizeof(*a->at), by_start);
+	if (a->early_params) /* else they are in order: ids ascend, and so do positions */
+		qsort(a->at, n, sizeof(*a->at), by_start);
 	for (uint32_t k = 0; k < n; k++)
 		if (!place(a, &a->at[k]))
 			return false;

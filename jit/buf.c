@@ -22,13 +22,10 @@ static void *grow(struct jit_buf *b, void *array, uint32_t want, uint32_t *room,
 	return moved;
 }
 
-void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n)
+bool jit_room(struct jit_buf *b, uint32_t n)
 {
 	b->code = grow(b, b->code, b->n + n, &b->room, 1);
-	if (b->failed || n == 0)
-		return;
-	memcpy(b->code + b->n, bytes, n);
-	b->n += n;
+	return b->room - b->n >= n;
 }
 
 uint32_t jit_label(struct jit_buf *b)

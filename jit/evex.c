@@ -1,8 +1,8 @@
 /* evex.c: encodings from Intel's manual, volume 2, "EVEX". */
 #include "jit/evex.h"
+#include "jit/x86_encode.h"
 
 enum { MAP_0F = 1, MAP_0F38 = 2, MAP_0F3A = 3 };
-enum { RSP = 4 };
 
 struct form {
 	uint8_t map, opcode;
@@ -16,41 +16,29 @@ static const struct form forms[] = {
 	[EVEX_PADDQ] = {MAP_0F, 0xd4, true},
 };
 
-static void byte(struct jit_buf *b, unsigned v)
-{
-	uint8_t c = (uint8_t)v;
-
-	jit_bytes(b, &c, 1);
-}
-
-static void word32(struct jit_buf *b, uint32_t v)
-{
-	jit_bytes(b, &v, 4);
-}
-
 /* reg: modrm.reg; vvvv: first source; x, rm: bits 4 and 3 of modrm.rm (or of index and base). All with the prefix 66. */
 static void prefix(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t vvvv, bool x, bool rm, bool broadcast, uint8_t k)
 {
-	byte(b, 0x62);
-	byte(b, (unsigned)!(reg & 8) << 7 | (unsigned)!x << 6 | (unsigned)!rm << 5 | (unsigned)!(reg & 16) << 4 | f->map);
-	byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | 4u | 1u);
-	byte(b, 2u << 5 | (unsigned)broadcast << 4 | (unsigned)!(vvvv & 16) << 3 | k);
-	byte(b, f->opcode);
+	x86_byte(b, 0x62);
+	x86_byte(b, (unsigned)!(reg & 8) << 7 | (unsigned)!x << 6 | (unsigned)!rm << 5 | (unsigned)!(reg & 16) << 4 | f->map);
+	x86_byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | 4u | 1u);
+	x86_byte(b, 2u << 5 | (unsigned)broadcast << 4 | (unsigned)!(vvvv & 16) << 3 | k);
+	x86_byte(b, f->opcode);
 }
 
 static void modrm_stack(struct jit_buf *b, uint8_t reg, uint32_t offset)
 {
-	byte(b, 0x80u | (reg & 7u) << 3 | 4u);
-	byte(b, 0x24);
-	word32(b, offset);
+	x86_byte(b, 0x80u | (reg & 7u) << 3 | 4u);
+	x86_byte(b, 0x24);
+	x86_word32(b, offset);
 }
 
 /* trailing: bytes of the instruction behind the displacement, which counts from their end. */
 static void modrm_label(struct jit_buf *b, uint8_t reg, uint32_t label, uint32_t trailing)
 {
-	byte(b, (reg & 7u) << 3 | 5u);
+	x86_byte(b, (reg & 7u) << 3 | 5u);
 	jit_fixup(b, b->n, label);
-	word32(b, -trailing);
+	x86_word32(b, -trailing);
 }
 
 static void instruction(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t vvvv, struct evex_src s, uint8_t k,
@@ -60,7 +48,7 @@ static void instruction(struct jit_buf *b, const struct form *f, uint8_t reg, ui
 
 	prefix(b, f, reg, vvvv, is_reg && (s.at & 16), is_reg && (s.at & 8), s.kind == EVEX_BROADCAST, k);
 	if (is_reg)
-		byte(b, 0xc0u | (reg & 7u) << 3 | (s.at & 7u));
+		x86_byte(b, 0xc0u | (reg & 7u) << 3 | (s.at & 7u));
 	else if (s.kind == EVEX_STACK)
 		modrm_stack(b, reg, s.at);
 	else
@@ -82,7 +70,7 @@ void evex_shift(struct jit_buf *b, bool left, uint8_t d, uint8_t a, uint8_t n)
 	static const struct form f = {MAP_0F, 0x72, false};
 
 	instruction(b, &f, left ? 6 : 2, d, in_reg(a), 0, 1);
-	byte(b, n);
+	x86_byte(b, n);
 }
 
 void evex_move(struct jit_buf *b, uint8_t d, struct evex_src s, uint8_t k)
@@ -108,8 +96,8 @@ void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s)
 static void at_gpr(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t gpr, int32_t offset)
 {
 	prefix(b, f, reg, 0, false, gpr & 8, false, 0);
-	byte(b, 0x80u | (reg & 7u) << 3 | (gpr & 7u)); /* gpr is neither rsp nor r12 */
-	word32(b, (uint32_t)offset);
+	x86_byte(b, 0x80u | (reg & 7u) << 3 | (gpr & 7u)); /* gpr is neither rsp nor r12 */
+	x86_word32(b, (uint32_t)offset);
 }
 
 void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s)
@@ -153,20 +141,20 @@ void evex_compare(struct jit_buf *b, uint8_t k, uint8_t cond, uint8_t a, struct 
 		break;
 	}
 	instruction(b, &f, k, a, s, 0, 1);
-	byte(b, predicate);
+	x86_byte(b, predicate);
 }
 
 void evex_gather(struct jit_buf *b, uint8_t d, uint8_t index, int32_t offset, uint8_t k)
 {
 	/* vpgatherqd ymm{k}, [zmm index + disp32]: no base, which is mod 0 with SIB base 5. V' is the index's bit 4. */
-	byte(b, 0x62);
-	byte(b, (unsigned)!(d & 8) << 7 | (unsigned)!(index & 8) << 6 | 1u << 5 | (unsigned)!(d & 16) << 4 | MAP_0F38);
-	byte(b, 15u << 3 | 4u | 1u);
-	byte(b, 2u << 5 | (unsigned)!(index & 16) << 3 | k);
-	byte(b, 0x91);
-	byte(b, (d & 7u) << 3 | RSP);
-	byte(b, (index & 7u) << 3 | 5u);
-	word32(b, (uint32_t)offset);
+	x86_byte(b, 0x62);
+	x86_byte(b, (unsigned)!(d & 8) << 7 | (unsigned)!(index & 8) << 6 | 1u << 5 | (unsigned)!(d & 16) << 4 | MAP_0F38);
+	x86_byte(b, 15u << 3 | 4u | 1u);
+	x86_byte(b, 2u << 5 | (unsigned)!(index & 16) << 3 | k);
+	x86_byte(b, 0x91);
+	x86_byte(b, (d & 7u) << 3 | RSP);
+	x86_byte(b, (index & 7u) << 3 | 5u);
+	x86_word32(b, (uint32_t)offset);
 }
 
 void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s)
@@ -174,7 +162,7 @@ void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s)
 	static const struct form f = {MAP_0F3A, 0x3a, true};
 
 	instruction(b, &f, d, a, in_reg(s), 0, 1);
-	byte(b, 1);
+	x86_byte(b, 1);
 }
 
 void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s)
@@ -182,7 +170,7 @@ void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s)
 	static const struct form f = {MAP_0F3A, 0x3b, true};
 
 	instruction(b, &f, s, 0, in_reg(d), 0, 1);
-	byte(b, 1);
+	x86_byte(b, 1);
 }
 
 void evex_widen(struct jit_buf *b, uint8_t d, uint8_t s)
@@ -195,11 +183,11 @@ void evex_widen(struct jit_buf *b, uint8_t d, uint8_t s)
 /* kmovw, a VEX instruction. */
 static void mask_move(struct jit_buf *b, unsigned opcode, uint8_t reg, uint8_t rm)
 {
-	byte(b, 0xc4);
-	byte(b, (unsigned)!(reg & 8) << 7 | 1u << 6 | (unsigned)!(rm & 8) << 5 | MAP_0F);
-	byte(b, 15u << 3);
-	byte(b, opcode);
-	byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
+	x86_byte(b, 0xc4);
+	x86_byte(b, (unsigned)!(reg & 8) << 7 | 1u << 6 | (unsigned)!(rm & 8) << 5 | MAP_0F);
+	x86_byte(b, 15u << 3);
+	x86_byte(b, opcode);
+	x86_byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
 }
 
 void evex_mask_from(struct jit_buf *b, uint8_t k, uint8_t gpr)

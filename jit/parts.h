@@ -10,6 +10,7 @@
 #define JIT_PARTS_H
 
 #include <stddef.h>
+#include <string.h>
 
 #include "jit/jit.h"
 #include "vm/ir.h"
@@ -83,7 +84,17 @@ struct jit_buf {
 	bool failed;
 };
 
-void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n);
+/* Makes room for n more bytes of code. False: no memory. */
+bool jit_room(struct jit_buf *b, uint32_t n);
+
+static inline void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n)
+{
+	if (n == 0 || (b->room - b->n < n && !jit_room(b, n)))
+		return;
+	memcpy(b->code + b->n, bytes, n);
+	b->n += n;
+}
+
 uint32_t jit_label(struct jit_buf *b);
 void jit_place_label(struct jit_buf *b, uint32_t label);
 void jit_fixup(struct jit_buf *b, uint32_t at, uint32_t label);

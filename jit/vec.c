@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "jit/evex.h"
+#include "jit/x86_encode.h"
 #include "vm/ir_fact.h"
 
 #define WINDOWS      8
@@ -31,7 +32,6 @@
 #define ACCUMULATORS 2
 #define MIN_LENGTH   4 /* a window */
 
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
 enum state { UNREACHED, INSIDE = JIT_FLAT, OUTSIDE };
 
 static const uint8_t mask_pool[] = {RSI, RCX, R8, R9, R10, R11, R12, R13};
@@ -313,32 +313,20 @@ static void prune_windows(struct vec *v)
 
 /* ---- scalar instructions on masks ---- */
 
-static void byte(struct jit_buf *b, unsigned x)
-{
-	uint8_t c = (uint8_t)x;
-
-	jit_bytes(b, &c, 1);
-}
-
-static void word32(struct jit_buf *b, uint32_t x)
-{
-	jit_bytes(b, &x, 4);
-}
-
 static void rr(struct jit_buf *b, bool wide, unsigned opcode, uint8_t reg, uint8_t rm)
 {
-	byte(b, 0x40u | (unsigned)wide << 3 | (reg >> 3u & 1) << 2 | (rm >> 3u & 1));
-	byte(b, opcode);
-	byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
+	x86_byte(b, 0x40u | (unsigned)wide << 3 | (reg >> 3u & 1) << 2 | (rm >> 3u & 1));
+	x86_byte(b, opcode);
+	x86_byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
 }
 
 static void stack_op(struct jit_buf *b, unsigned opcode, uint8_t reg, uint32_t offset)
 {
-	byte(b, 0x40u | (reg >> 3u & 1) << 2);
-	byte(b, opcode);
-	byte(b, 0x80u | (reg & 7u) << 3 | RSP);
-	byte(b, 0x24);
-	word32(b, offset);
+	x86_byte(b, 0x40u | (reg >> 3u & 1) << 2);
+	x86_byte(b, opcode);
+	x86_byte(b, 0x80u | (reg & 7u) << 3 | RSP);
+	x86_byte(b, 0x24);
+	x86_word32(b, offset);
 }
 
 #define OP_MOV  0x89u /* to memory or rm */
@@ -350,9 +338,9 @@ static void stack_op(struct jit_buf *b, unsigned opcode, uint8_t reg, uint32_t o
 static void and_not(struct jit_buf *b, uint8_t d, uint8_t not_, uint8_t with)
 {
 	rr(b, false, OP_MOV, not_, d);
-	byte(b, 0x40u | (d >> 3u & 1)); /* not d */
-	byte(b, 0xf7);
-	byte(b, 0xd0u | (d & 7u));
+	x86_byte(b, 0x40u | (d >> 3u & 1)); /* not d */
+	x86_byte(b, 0xf7);
+	x86_byte(b, 0xd0u | (d & 7u));
 	rr(b, false, OP_AND, with, d);
 }
 
@@ -433,9 +421,9 @@ static void gather(struct vec *v, uint8_t d, uint8_t low, uint8_t high, int32_t 
 
 	evex_mask_from(b, 1, mask);
 	rr(b, false, OP_MOV, mask, RAX);
-	byte(b, 0xc1); /* shr eax, 8 */
-	byte(b, 0xe8);
-	byte(b, 8);
+	x86_byte(b, 0xc1); /* shr eax, 8 */
+	x86_byte(b, 0xe8);
+	x86_byte(b, 8);
 	evex_mask_from(b, 2, RAX);
 	evex_op(b, EVEX_PXORD, d, d, reg(d));
 	evex_op(b, EVEX_PXORD, SCRATCH + 3, SCRATCH + 3, reg(SCRATCH + 3));
@@ -753,23 +741,23 @@ static void emit_entry(struct vec *v, uint32_t frame)
 
 	for (unsigned i = 0; i < sizeof(saved); i++) {
 		if (saved[i] >= 8)
-			byte(b, 0x41);
-		byte(b, 0x50u | (saved[i] & 7u));
+			x86_byte(b, 0x41);
+		x86_byte(b, 0x50u | (saved[i] & 7u));
 	}
 	rr(b, true, OP_MOV, RSP, RAX); /* old stack pointer, kept at the frame's top */
-	byte(b, 0x48);                 /* sub rsp, frame */
-	byte(b, 0x81);
-	byte(b, 0xec);
-	word32(b, frame);
-	byte(b, 0x48); /* and rsp, -64 */
-	byte(b, 0x83);
-	byte(b, 0xe4);
-	byte(b, 0xc0);
-	byte(b, 0x48); /* mov [rsp + frame - 72], rax */
-	byte(b, 0x89);
-	byte(b, 0x84);
-	byte(b, 0x24);
-	word32(b, frame - 72);
+	x86_byte(b, 0x48);             /* sub rsp, frame */
+	x86_byte(b, 0x81);
+	x86_byte(b, 0xec);
+	x86_word32(b, frame);
+	x86_byte(b, 0x48); /* and rsp, -64 */
+	x86_byte(b, 0x83);
+	x86_byte(b, 0xe4);
+	x86_byte(b, 0xc0);
+	x86_byte(b, 0x48); /* mov [rsp + frame - 72], rax */
+	x86_byte(b, 0x89);
+	x86_byte(b, 0x84);
+	x86_byte(b, 0x24);
+	x86_word32(b, frame - 72);
 	evex_load_from(b, ADDRESS_LOW, RDI, offsetof(struct vec_args, data));
 	evex_load_from(b, ADDRESS_HIGH, RDI, offsetof(struct vec_args, data) + 64);
 	evex_load_from(b, LENGTHS, RDI, offsetof(struct vec_args, len));
@@ -796,26 +784,26 @@ static void emit_exit(struct vec *v, uint32_t frame)
 		evex_move(b, RESULTS, number(v, v->accumulated[i]), 1);
 	}
 	/* args->out */
-	byte(b, 0x48); /* add rdi, imm32 */
-	byte(b, 0x81);
-	byte(b, 0xc7);
-	word32(b, offsetof(struct vec_args, out));
+	x86_byte(b, 0x48); /* add rdi, imm32 */
+	x86_byte(b, 0x81);
+	x86_byte(b, 0xc7);
+	x86_word32(b, offsetof(struct vec_args, out));
 	evex_store_at(b, RDI, RESULTS);
 	rr(b, false, OP_MOV, RBX, RAX);
-	byte(b, 0x48); /* mov rsp, [rsp + frame - 72] */
-	byte(b, 0x8b);
-	byte(b, 0xa4);
-	byte(b, 0x24);
-	word32(b, frame - 72);
+	x86_byte(b, 0x48); /* mov rsp, [rsp + frame - 72] */
+	x86_byte(b, 0x8b);
+	x86_byte(b, 0xa4);
+	x86_byte(b, 0x24);
+	x86_word32(b, frame - 72);
 	for (unsigned i = sizeof(saved); i-- > 0;) {
 		if (saved[i] >= 8)
-			byte(b, 0x41);
-		byte(b, 0x58u | (saved[i] & 7u));
+			x86_byte(b, 0x41);
+		x86_byte(b, 0x58u | (saved[i] & 7u));
 	}
-	byte(b, 0xc5); /* vzeroupper */
-	byte(b, 0xf8);
-	byte(b, 0x77);
-	byte(b, 0xc3);
+	x86_byte(b, 0xc5); /* vzeroupper */
+	x86_byte(b, 0xf8);
+	x86_byte(b, 0x77);
+	x86_byte(b, 0xc3);
 }
 
 static void emit_constants(struct vec *v)
@@ -823,13 +811,13 @@ static void emit_constants(struct vec *v)
 	static const uint8_t swap[4] = {3, 2, 1, 0};
 
 	while (v->b->n % 64 && !v->b->failed)
-		byte(v->b, 0xcc);
+		x86_byte(v->b, 0xcc);
 	jit_place_label(v->b, v->swap_label);
 	for (unsigned i = 0; i < 64; i++)
-		byte(v->b, (i % 16 & ~3u) + swap[i % 4]);
+		x86_byte(v->b, (i % 16 & ~3u) + swap[i % 4]);
 	for (uint32_t i = 0; i < v->n_constants; i++) {
 		jit_place_label(v->b, v->constant_labels[i]);
-		word32(v->b, v->constants[i]);
+		x86_word32(v->b, v->constants[i]);
 	}
 }
 

@@ -6,99 +6,16 @@
  */
 #include <string.h>
 
-#include "jit/parts.h"
-
-enum { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
-
-static void byte(struct jit_buf *b, unsigned v)
-{
-	uint8_t c = (uint8_t)v;
-
-	jit_bytes(b, &c, 1);
-}
-
-static void word32(struct jit_buf *b, uint32_t v)
-{
-	jit_bytes(b, &v, 4);
-}
-
-static void word64(struct jit_buf *b, uint64_t v)
-{
-	jit_bytes(b, &v, 8);
-}
-
-/* REX prefix if one is needed; wide: 64-bit operands. */
-static void rex(struct jit_buf *b, bool wide, uint8_t reg, uint8_t index, uint8_t base)
-{
-	unsigned v = 0x40u | (unsigned)wide << 3 | (reg >> 3 & 1u) << 2 | (index >> 3 & 1u) << 1 | (base >> 3 & 1u);
-
-	if (v != 0x40)
-		byte(b, v);
-}
-
-static void modrm_reg(struct jit_buf *b, uint8_t reg, uint8_t rm)
-{
-	byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
-}
-
-/* [base + disp] */
-static void modrm_mem(struct jit_buf *b, uint8_t reg, uint8_t base, int32_t disp)
-{
-	bool small = disp >= -128 && disp <= 127;
-
-	byte(b, (small ? 0x40u : 0x80u) | (reg & 7u) << 3 | (base & 7u));
-	if ((base & 7) == RSP)
-		byte(b, 0x24);
-	if (small)
-		byte(b, (uint8_t)disp);
-	else
-		word32(b, (uint32_t)disp);
-}
-
-/* op r/m, reg with register operands. */
-static void op_rr(struct jit_buf *b, bool wide, unsigned op, uint8_t reg, uint8_t rm)
-{
-	rex(b, wide, reg, 0, rm);
-	byte(b, op);
-	modrm_reg(b, reg, rm);
-}
-
-static void op_mem(struct jit_buf *b, bool wide, unsigned op, uint8_t reg, uint8_t base, int32_t disp)
-{
-	rex(b, wide, reg, 0, base);
-	byte(b, op);
-	modrm_mem(b, reg, base, disp);
-}
-
-static void move(struct jit_buf *b, uint8_t d, uint8_t s)
-{
-	if (d != s)
-		op_rr(b, true, 0x89, s, d);
-}
-
-static void set(struct jit_buf *b, uint8_t d, uint64_t imm)
-{
-	if (imm == 0) {
-		op_rr(b, false, 0x31, d, d); /* xor; no caller needs the flags */
-	} else if (imm <= UINT32_MAX) {
-		rex(b, false, 0, 0, d);
-		byte(b, 0xb8u | (d & 7u));
-		word32(b, (uint32_t)imm);
-	} else {
-		rex(b, true, 0, 0, d);
-		byte(b, 0xb8u | (d & 7u));
-		word64(b, imm);
-	}
-}
+#include "jit/x86_encode.h"
 
 static void load_slot(struct jit_buf *b, uint8_t d, uint32_t slot)
 {
-	op_mem(b, true, 0x8b, d, RSP, (int32_t)(slot * 8));
+	x86_rm(b, true, 0x8b, d, RSP, (int32_t)(slot * 8));
 }
 
 static void store_slot(struct jit_buf *b, uint32_t slot, uint8_t s)
 {
-	op_mem(b, true, 0x89, s, RSP, (int32_t)(slot * 8));
+	x86_rm(b, true, 0x89, s, RSP, (int32_t)(slot * 8));
 }
 
 /* ---- frames ---- */
@@ -122,10 +39,10 @@ static void adjust_sp(struct jit_buf *b, unsigned op, uint32_t bytes)
 {
 	if (!bytes)
 		return;
-	byte(b, 0x48);
-	byte(b, 0x81);
-	byte(b, op);
-	word32(b, bytes);
+	x86_byte(b, 0x48);
+	x86_byte(b, 0x81);
+	x86_byte(b, op);
+	x86_word32(b, bytes);
 }
 
 static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
@@ -135,14 +52,14 @@ static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 	for (unsigned i = 0; i < sizeof(pushed_order); i++) {
 		if (!(regs & 1u << pushed_order[i]))
 			continue;
-		rex(b, false, 0, 0, pushed_order[i]);
-		byte(b, 0x50u | (pushed_order[i] & 7u));
+		x86_rex(b, false, 0, 0, pushed_order[i]);
+		x86_byte(b, 0x50u | (pushed_order[i] & 7u));
 	}
 	adjust_sp(b, 0xec, frame_bytes(calls, saved, n_slots));
-	move(b, calls ? R14 : R11, RDX);
+	x86_move(b, calls ? R14 : R11, RDX);
 	if (calls) {
-		move(b, R12, RDI);
-		move(b, R13, RSI);
+		x86_move(b, R12, RDI);
+		x86_move(b, R13, RSI);
 	}
 }
 
@@ -151,21 +68,21 @@ static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 	uint32_t regs = pushes(calls, saved);
 
 	if (error == 0) {
-		set(b, RDX, 0);
+		x86_set(b, RDX, 0);
 	} else {
-		byte(b, 0x48); /* mov rdx, simm32 */
-		byte(b, 0xc7);
-		byte(b, 0xc2);
-		word32(b, (uint32_t)error);
+		x86_byte(b, 0x48); /* mov rdx, simm32 */
+		x86_byte(b, 0xc7);
+		x86_byte(b, 0xc2);
+		x86_word32(b, (uint32_t)error);
 	}
 	adjust_sp(b, 0xc4, frame_bytes(calls, saved, n_slots));
 	for (unsigned i = sizeof(pushed_order); i-- > 0;) {
 		if (!(regs & 1u << pushed_order[i]))
 			continue;
-		rex(b, false, 0, 0, pushed_order[i]);
-		byte(b, 0x58u | (pushed_order[i] & 7u));
+		x86_rex(b, false, 0, 0, pushed_order[i]);
+		x86_byte(b, 0x58u | (pushed_order[i] & 7u));
 	}
-	byte(b, 0xc3);
+	x86_byte(b, 0xc3);
 }
 
 /* ---- arithmetic ---- */
@@ -175,10 +92,10 @@ static const uint8_t alu_group[] = {[ALU_ADD] = 0, [ALU_SUB] = 5, [ALU_AND] = 4,
 
 static void multiply(struct jit_buf *b, uint8_t d, uint8_t s)
 {
-	rex(b, true, d, 0, s);
-	byte(b, 0x0f);
-	byte(b, 0xaf);
-	modrm_reg(b, d, s);
+	x86_rex(b, true, d, 0, s);
+	x86_byte(b, 0x0f);
+	x86_byte(b, 0xaf);
+	x86_modrm_reg(b, d, s);
 }
 
 /* d op= s */
@@ -187,14 +104,14 @@ static void alu2(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t s)
 	if (op == ALU_MUL)
 		multiply(b, d, s);
 	else
-		op_rr(b, true, alu_opcode[op], s, d);
+		x86_rr(b, true, alu_opcode[op], s, d);
 }
 
 static void shift(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint8_t s)
 {
-	move(b, RCX, s);
-	move(b, d, a);
-	op_rr(b, true, 0xd3, op == ALU_SHL ? 4 : 5, d); /* the count is taken modulo 64 */
+	x86_move(b, RCX, s);
+	x86_move(b, d, a);
+	x86_rr(b, true, 0xd3, op == ALU_SHL ? 4 : 5, d); /* the count is taken modulo 64 */
 }
 
 static void alu(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint8_t s)
@@ -202,14 +119,14 @@ static void alu(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint8_
 	if (op == ALU_SHL || op == ALU_SHR) {
 		shift(b, op, d, a, s);
 	} else if (d != s) {
-		move(b, d, a);
+		x86_move(b, d, a);
 		alu2(b, op, d, s);
 	} else if (op != ALU_SUB) {
 		alu2(b, op, d, a);
 	} else {
-		move(b, RCX, a);
+		x86_move(b, RCX, a);
 		alu2(b, op, RCX, s);
-		move(b, d, RCX);
+		x86_move(b, d, RCX);
 	}
 }
 
@@ -221,32 +138,32 @@ static bool fits_simm32(uint64_t imm)
 static void alu_imm(struct jit_buf *b, enum jit_alu op, uint8_t d, uint8_t a, uint64_t imm)
 {
 	if (op == ALU_SHL || op == ALU_SHR) {
-		move(b, d, a);
-		op_rr(b, true, 0xc1, op == ALU_SHL ? 4 : 5, d);
-		byte(b, imm & 63);
+		x86_move(b, d, a);
+		x86_rr(b, true, 0xc1, op == ALU_SHL ? 4 : 5, d);
+		x86_byte(b, imm & 63);
 	} else if (op == ALU_MUL || !fits_simm32(imm)) {
-		set(b, RCX, imm);
+		x86_set(b, RCX, imm);
 		alu(b, op, d, a, RCX);
 	} else {
-		move(b, d, a);
-		op_rr(b, true, 0x81, alu_group[op], d);
-		word32(b, (uint32_t)imm);
+		x86_move(b, d, a);
+		x86_rr(b, true, 0x81, alu_group[op], d);
+		x86_word32(b, (uint32_t)imm);
 	}
 }
 
 static void divide(struct jit_buf *b, bool remainder, uint8_t d, uint8_t a, uint8_t s)
 {
-	move(b, RCX, s);
-	move(b, RAX, a);
-	op_rr(b, false, 0x31, RDX, RDX);
-	op_rr(b, true, 0xf7, 6, RCX);
-	move(b, d, remainder ? RDX : RAX);
+	x86_move(b, RCX, s);
+	x86_move(b, RAX, a);
+	x86_rr(b, false, 0x31, RDX, RDX);
+	x86_rr(b, true, 0xf7, 6, RCX);
+	x86_move(b, d, remainder ? RDX : RAX);
 }
 
 static void invert(struct jit_buf *b, bool negate, uint8_t d, uint8_t a)
 {
-	move(b, d, a);
-	op_rr(b, true, 0xf7, negate ? 3 : 2, d);
+	x86_move(b, d, a);
+	x86_rr(b, true, 0xf7, negate ? 3 : 2, d);
 }
 
 /* ---- memory ---- */
@@ -269,10 +186,10 @@ static uint8_t env_reg(bool calls)
 /* The opcode of a load that clears the rest of the register. */
 static void load_opcode(struct jit_buf *b, unsigned bytes, uint8_t d, uint8_t index, uint8_t base)
 {
-	rex(b, bytes == 8, d, index, base);
+	x86_rex(b, bytes == 8, d, index, base);
 	if (bytes <= 2)
-		byte(b, 0x0f);
-	byte(b, bytes == 1 ? 0xb6 : bytes == 2 ? 0xb7 : 0x8b);
+		x86_byte(b, 0x0f);
+	x86_byte(b, bytes == 1 ? 0xb6 : bytes == 2 ? 0xb7 : 0x8b);
 }
 
 /* From little-endian to big-endian. */
@@ -281,22 +198,22 @@ static void swap_bytes(struct jit_buf *b, unsigned bytes, uint8_t d)
 	if (bytes == 1)
 		return;
 	if (bytes == 2) {
-		byte(b, 0x66); /* rol d16, 8 */
-		rex(b, false, 0, 0, d);
-		byte(b, 0xc1);
-		modrm_reg(b, 0, d);
-		byte(b, 8);
+		x86_byte(b, 0x66); /* rol d16, 8 */
+		x86_rex(b, false, 0, 0, d);
+		x86_byte(b, 0xc1);
+		x86_modrm_reg(b, 0, d);
+		x86_byte(b, 8);
 		return;
 	}
-	rex(b, bytes == 8, 0, 0, d);
-	byte(b, 0x0f);
-	byte(b, 0xc8u | (d & 7u));
+	x86_rex(b, bytes == 8, 0, 0, d);
+	x86_byte(b, 0x0f);
+	x86_byte(b, 0xc8u | (d & 7u));
 }
 
 static void load(struct jit_buf *b, bool calls, uint8_t d, unsigned bytes, uint32_t offset)
 {
 	load_opcode(b, bytes, d, 0, data_reg(calls));
-	modrm_mem(b, d, data_reg(calls), (int32_t)offset);
+	x86_modrm_mem(b, d, data_reg(calls), (int32_t)offset);
 	swap_bytes(b, bytes, d);
 }
 
@@ -305,51 +222,43 @@ static void load_indexed(struct jit_buf *b, bool calls, uint8_t d, unsigned byte
 	uint8_t base = data_reg(calls);
 
 	load_opcode(b, bytes, d, index, base);
-	byte(b, 0x04u | (d & 7u) << 3); /* SIB without displacement: base is neither rbp nor r13 */
-	byte(b, (index & 7u) << 3 | (base & 7u));
+	x86_byte(b, 0x04u | (d & 7u) << 3); /* SIB without displacement: base is neither rbp nor r13 */
+	x86_byte(b, (index & 7u) << 3 | (base & 7u));
 	swap_bytes(b, bytes, d);
 }
 
 static void load_env(struct jit_buf *b, bool calls, uint8_t d, uint32_t offset)
 {
-	op_mem(b, true, 0x8b, d, env_reg(calls), (int32_t)offset);
+	x86_rm(b, true, 0x8b, d, env_reg(calls), (int32_t)offset);
 }
 
 static void load_shard(struct jit_buf *b, bool calls, uint8_t d, uint32_t offset)
 {
 	load_env(b, calls, d, offsetof(struct jit_env, shard));
-	op_mem(b, true, 0x8b, d, d, (int32_t)offset);
-}
-
-static void jump_if(struct jit_buf *b, unsigned condition, uint32_t label)
-{
-	byte(b, 0x0f);
-	byte(b, 0x80u | condition);
-	jit_fixup(b, b->n, label);
-	word32(b, 0);
+	x86_rm(b, true, 0x8b, d, d, (int32_t)offset);
 }
 
 static void count(struct jit_buf *b, bool calls, uint32_t offset, uint32_t imm, uint32_t limit, uint32_t label)
 {
 	if (imm) {
-		op_mem(b, true, 0x81, 0, env_reg(calls), (int32_t)offset);
-		word32(b, imm);
+		x86_rm(b, true, 0x81, 0, env_reg(calls), (int32_t)offset);
+		x86_word32(b, imm);
 	}
 	if (label == JIT_NO_LABEL)
 		return;
-	set(b, RCX, limit);
-	op_mem(b, true, 0x39, RCX, env_reg(calls), (int32_t)offset);
-	jump_if(b, 7, label); /* above */
+	x86_set(b, RCX, limit);
+	x86_rm(b, true, 0x39, RCX, env_reg(calls), (int32_t)offset);
+	x86_jump_if(b, 7, label); /* above */
 }
 
 static void length(struct jit_buf *b, bool calls, uint8_t d)
 {
-	move(b, d, len_reg(calls));
+	x86_move(b, d, len_reg(calls));
 }
 
 static void data(struct jit_buf *b, bool calls, uint8_t d)
 {
-	move(b, d, data_reg(calls));
+	x86_move(b, d, data_reg(calls));
 }
 
 /* ---- control ---- */
@@ -374,22 +283,22 @@ static unsigned condition_code(uint8_t cond)
 
 static void branch(struct jit_buf *b, uint8_t cond, uint8_t a, uint8_t s, uint32_t label)
 {
-	op_rr(b, true, 0x39, s, a);
-	jump_if(b, condition_code(cond), label);
+	x86_rr(b, true, 0x39, s, a);
+	x86_jump_if(b, condition_code(cond), label);
 }
 
 static void branch_imm(struct jit_buf *b, uint8_t cond, uint8_t a, uint64_t imm, uint32_t label)
 {
 	if (imm == 0) {
-		op_rr(b, true, 0x85, a, a);
+		x86_rr(b, true, 0x85, a, a);
 	} else if (fits_simm32(imm)) {
-		op_rr(b, true, 0x81, 7, a);
-		word32(b, (uint32_t)imm);
+		x86_rr(b, true, 0x81, 7, a);
+		x86_word32(b, (uint32_t)imm);
 	} else {
-		set(b, RCX, imm);
-		op_rr(b, true, 0x39, RCX, a);
+		x86_set(b, RCX, imm);
+		x86_rr(b, true, 0x39, RCX, a);
 	}
-	jump_if(b, condition_code(cond), label);
+	x86_jump_if(b, condition_code(cond), label);
 }
 
 static void branch_short(struct jit_buf *b, bool calls, uint32_t bytes, uint32_t label)
@@ -399,16 +308,16 @@ static void branch_short(struct jit_buf *b, bool calls, uint32_t bytes, uint32_t
 
 static void jump(struct jit_buf *b, uint32_t label)
 {
-	byte(b, 0xe9);
+	x86_byte(b, 0xe9);
 	jit_fixup(b, b->n, label);
-	word32(b, 0);
+	x86_word32(b, 0);
 }
 
 static void call(struct jit_buf *b, const void *function)
 {
-	set(b, RAX, (uint64_t)(uintptr_t)function);
-	byte(b, 0xff);
-	byte(b, 0xd0);
+	x86_set(b, RAX, (uint64_t)(uintptr_t)function);
+	x86_byte(b, 0xff);
+	x86_byte(b, 0xd0);
 }
 
 void jit_x86_link(struct jit_buf *b)
@@ -435,8 +344,8 @@ const struct jit_target jit_x86 = {
 	.result = RAX,
 	.prologue = prologue,
 	.epilogue = epilogue,
-	.move = move,
-	.set = set,
+	.move = x86_move,
+	.set = x86_set,
 	.load_slot = load_slot,
 	.store_slot = store_slot,
 	.alu = alu,
