@@ -22,6 +22,7 @@ struct alloc {
 	const uint8_t *needed;
 	const struct jit_regs *regs;
 	bool early_params;
+	const struct jit_tests *tests; /* NULL: every block computes its own values */
 	struct jit_places *out;
 	struct interval *at; /* [value], then sorted by start */
 	uint32_t *calls;     /* positions of calls, ascending */
@@ -78,6 +79,9 @@ static void find_intervals(struct alloc *a)
 			uint32_t pos = position(i, id);
 
 			a->at[id].start = id < b->first + b->n_params ? param_start(a, i) : pos + 1;
+			/* Computed at the end of another block, before what its terminator needs is free. */
+			if (a->tests && a->tests->home[i] != i)
+				a->at[id].start = term_position(ir, a->tests->home[i]);
 			extend(a, id, a->at[id].start);
 			if (!a->needed[id])
 				continue;
@@ -86,8 +90,13 @@ static void find_intervals(struct alloc *a)
 			if (jit_is_call(v))
 				a->calls[a->n_calls++] = pos;
 		}
-		extend(a, b->a, end);
-		extend(a, b->b, end);
+		if (!a->tests || !a->tests->gists[i].ends_in_test) {
+			extend(a, b->a, end);
+			extend(a, b->b, end);
+		} else if (jit_window_of_value(a->tests->gists[i].window.at)) {
+			/* Not before the block whose list it is in. */
+			extend(a, jit_window_value(a->tests->gists[i].window.at), end);
+		}
 		for (unsigned k = 0; k < b->n_succs; k++)
 			for (uint32_t p = 0; p < ir->blocks[b->succ[k].block].n_params; p++)
 				extend(a, ir->args[b->succ[k].args + p], end);
@@ -249,7 +258,7 @@ static bool run(struct alloc *a)
 		i.crosses_call = crosses_call(a, &i);
 		a->at[n++] = i;
 	}
-	if (a->early_params) /* else they are in order: ids ascend, and so do positions */
+	if (a->early_params || a->tests) /* else they are in order: ids ascend, and so do positions */
 		qsort(a->at, n, sizeof(*a->at), by_start);
 	for (uint32_t k = 0; k < n; k++)
 		if (!place(a, &a->at[k]))
@@ -258,9 +267,10 @@ static bool run(struct alloc *a)
 	return true;
 }
 
-int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params, struct jit_places *out)
+int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params,
+	      const struct jit_tests *tests, struct jit_places *out)
 {
-	struct alloc a = {.ir = ir, .needed = needed, .regs = regs, .early_params = early_params, .out = out};
+	struct alloc a = {.ir = ir, .needed = needed, .regs = regs, .early_params = early_params, .tests = tests, .out = out};
 	size_t values = ir->n_values + 1ul, blocks = ir->n_blocks;
 	int err = -ENOMEM;
 

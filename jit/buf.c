@@ -50,9 +50,38 @@ void jit_fixup(struct jit_buf *b, uint32_t at, uint32_t label)
 		b->fixups[b->n_fixups++] = (struct jit_fixup){at, label};
 }
 
+uint32_t jit_constant(struct jit_buf *b, const void *bytes, uint32_t n, uint32_t align)
+{
+	uint32_t at = (b->n_pool + align - 1) / align * align, label = jit_label(b);
+
+	b->pool = grow(b, b->pool, at + n, &b->room_pool, 1);
+	b->pooled = grow(b, b->pooled, b->n_pooled + 1, &b->room_pooled, sizeof(*b->pooled));
+	if (b->failed)
+		return 0;
+	memset(b->pool + b->n_pool, 0, at - b->n_pool);
+	memcpy(b->pool + at, bytes, n);
+	b->n_pool = at + n;
+	b->pooled[b->n_pooled++] = (struct jit_fixup){at, label};
+	return label;
+}
+
+void jit_place_constants(struct jit_buf *b)
+{
+	static const uint8_t filling[64];
+
+	if (b->n_pool == 0)
+		return;
+	jit_bytes(b, filling, -b->n % 64);
+	for (uint32_t i = 0; i < b->n_pooled && !b->failed; i++)
+		b->labels[b->pooled[i].label] = b->n + b->pooled[i].at;
+	jit_bytes(b, b->pool, b->n_pool);
+}
+
 void jit_buf_fini(struct jit_buf *b)
 {
 	free(b->code);
 	free(b->labels);
 	free(b->fixups);
+	free(b->pool);
+	free(b->pooled);
 }

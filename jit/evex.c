@@ -7,21 +7,23 @@ enum { MAP_0F = 1, MAP_0F38 = 2, MAP_0F3A = 3 };
 struct form {
 	uint8_t map, opcode;
 	bool wide;
+	bool f3; /* the prefix F3, else 66 */
 };
 
 static const struct form forms[] = {
-	[EVEX_PADDD] = {MAP_0F, 0xfe, false},    [EVEX_PSUBD] = {MAP_0F, 0xfa, false},    [EVEX_PMULLD] = {MAP_0F38, 0x40, false},
-	[EVEX_PANDD] = {MAP_0F, 0xdb, false},    [EVEX_PORD] = {MAP_0F, 0xeb, false},     [EVEX_PXORD] = {MAP_0F, 0xef, false},
-	[EVEX_PSLLVD] = {MAP_0F38, 0x47, false}, [EVEX_PSRLVD] = {MAP_0F38, 0x45, false}, [EVEX_PSHUFB] = {MAP_0F38, 0x00, false},
-	[EVEX_PADDQ] = {MAP_0F, 0xd4, true},
+	[EVEX_PADDD] = {.map = MAP_0F, .opcode = 0xfe},    [EVEX_PSUBD] = {.map = MAP_0F, .opcode = 0xfa},
+	[EVEX_PMULLD] = {.map = MAP_0F38, .opcode = 0x40}, [EVEX_PANDD] = {.map = MAP_0F, .opcode = 0xdb},
+	[EVEX_PORD] = {.map = MAP_0F, .opcode = 0xeb},     [EVEX_PXORD] = {.map = MAP_0F, .opcode = 0xef},
+	[EVEX_PSLLVD] = {.map = MAP_0F38, .opcode = 0x47}, [EVEX_PSRLVD] = {.map = MAP_0F38, .opcode = 0x45},
+	[EVEX_PSHUFB] = {.map = MAP_0F38, .opcode = 0x00}, [EVEX_PADDQ] = {.map = MAP_0F, .opcode = 0xd4, .wide = true},
 };
 
-/* reg: modrm.reg; vvvv: first source; x, rm: bits 4 and 3 of modrm.rm (or of index and base). All with the prefix 66. */
+/* reg: modrm.reg; vvvv: first source; x, rm: bits 4 and 3 of modrm.rm (or of index and base). */
 static void prefix(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t vvvv, bool x, bool rm, bool broadcast, uint8_t k)
 {
 	x86_byte(b, 0x62);
 	x86_byte(b, (unsigned)!(reg & 8) << 7 | (unsigned)!x << 6 | (unsigned)!rm << 5 | (unsigned)!(reg & 16) << 4 | f->map);
-	x86_byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | 4u | 1u);
+	x86_byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | 4u | (f->f3 ? 2u : 1u));
 	x86_byte(b, 2u << 5 | (unsigned)broadcast << 4 | (unsigned)!(vvvv & 16) << 3 | k);
 	x86_byte(b, f->opcode);
 }
@@ -67,7 +69,7 @@ void evex_op(struct jit_buf *b, enum evex_op op, uint8_t d, uint8_t a, struct ev
 
 void evex_shift(struct jit_buf *b, bool left, uint8_t d, uint8_t a, uint8_t n)
 {
-	static const struct form f = {MAP_0F, 0x72, false};
+	static const struct form f = {.map = MAP_0F, .opcode = 0x72};
 
 	instruction(b, &f, left ? 6 : 2, d, in_reg(a), 0, 1);
 	x86_byte(b, n);
@@ -75,7 +77,7 @@ void evex_shift(struct jit_buf *b, bool left, uint8_t d, uint8_t a, uint8_t n)
 
 void evex_move(struct jit_buf *b, uint8_t d, struct evex_src s, uint8_t k)
 {
-	static const struct form whole = {MAP_0F, 0x6f, false}, repeated = {MAP_0F38, 0x58, false};
+	static const struct form whole = {.map = MAP_0F, .opcode = 0x6f}, repeated = {.map = MAP_0F38, .opcode = 0x58};
 
 	if (s.kind == EVEX_BROADCAST) {
 		/* vpbroadcastd: its operand is 4 bytes anyway, the broadcast bit must be clear. */
@@ -88,7 +90,7 @@ void evex_move(struct jit_buf *b, uint8_t d, struct evex_src s, uint8_t k)
 
 void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s)
 {
-	static const struct form f = {MAP_0F, 0x7f, false};
+	static const struct form f = {.map = MAP_0F, .opcode = 0x7f};
 
 	instruction(b, &f, s, 0, (struct evex_src){EVEX_STACK, stack}, 0, 0);
 }
@@ -96,13 +98,15 @@ void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s)
 static void at_gpr(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t gpr, int32_t offset)
 {
 	prefix(b, f, reg, 0, false, gpr & 8, false, 0);
-	x86_byte(b, 0x80u | (reg & 7u) << 3 | (gpr & 7u)); /* gpr is neither rsp nor r12 */
+	x86_byte(b, 0x80u | (reg & 7u) << 3 | (gpr & 7u));
+	if ((gpr & 7) == RSP)
+		x86_byte(b, 0x24);
 	x86_word32(b, (uint32_t)offset);
 }
 
 void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s)
 {
-	static const struct form f = {MAP_0F, 0x7f, true};
+	static const struct form f = {.map = MAP_0F, .opcode = 0x7f, .wide = true};
 
 	/* vmovdqu would want another prefix; the callers' arrays are aligned. */
 	at_gpr(b, &f, s, gpr, 0);
@@ -110,14 +114,14 @@ void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s)
 
 void evex_load_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)
 {
-	static const struct form f = {MAP_0F, 0x6f, true};
+	static const struct form f = {.map = MAP_0F, .opcode = 0x6f, .wide = true};
 
 	at_gpr(b, &f, d, gpr, offset);
 }
 
 void evex_compare(struct jit_buf *b, uint8_t k, uint8_t cond, uint8_t a, struct evex_src s)
 {
-	static const struct form f = {MAP_0F3A, 0x1e, false};
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x1e};
 	uint8_t predicate;
 
 	switch (cond) {
@@ -159,7 +163,7 @@ void evex_gather(struct jit_buf *b, uint8_t d, uint8_t index, int32_t offset, ui
 
 void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s)
 {
-	static const struct form f = {MAP_0F3A, 0x3a, true};
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x3a, .wide = true};
 
 	instruction(b, &f, d, a, in_reg(s), 0, 1);
 	x86_byte(b, 1);
@@ -167,7 +171,7 @@ void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s)
 
 void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s)
 {
-	static const struct form f = {MAP_0F3A, 0x3b, true};
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x3b, .wide = true};
 
 	instruction(b, &f, s, 0, in_reg(d), 0, 1);
 	x86_byte(b, 1);
@@ -175,7 +179,7 @@ void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s)
 
 void evex_widen(struct jit_buf *b, uint8_t d, uint8_t s)
 {
-	static const struct form f = {MAP_0F38, 0x35, false};
+	static const struct form f = {.map = MAP_0F38, .opcode = 0x35};
 
 	instruction(b, &f, d, 0, in_reg(s), 0, 0);
 }
@@ -198,4 +202,33 @@ void evex_mask_from(struct jit_buf *b, uint8_t k, uint8_t gpr)
 void evex_mask_to(struct jit_buf *b, uint8_t gpr, uint8_t k)
 {
 	mask_move(b, 0x93, gpr, k);
+}
+
+void evex_ternary(struct jit_buf *b, uint8_t d, uint8_t a, struct evex_src s, uint8_t table)
+{
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x25};
+
+	instruction(b, &f, d, a, s, 0, 1);
+	x86_byte(b, table);
+}
+
+void evex_test_not64(struct jit_buf *b, uint8_t k, uint8_t a, struct evex_src s)
+{
+	static const struct form f = {.map = MAP_0F38, .opcode = 0x27, .wide = true, .f3 = true};
+
+	instruction(b, &f, k, a, s, 0, 0);
+}
+
+void evex_repeat64_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)
+{
+	static const struct form f = {.map = MAP_0F38, .opcode = 0x59, .wide = true};
+
+	at_gpr(b, &f, d, gpr, offset);
+}
+
+void evex_repeat64(struct jit_buf *b, uint8_t d, uint8_t gpr)
+{
+	static const struct form f = {.map = MAP_0F38, .opcode = 0x7c, .wide = true};
+
+	instruction(b, &f, d, 0, in_reg(gpr), 0, 0);
 }

@@ -44,6 +44,13 @@ void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s);
 void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s);
 /* Each of 8 low 32-bit numbers of s to 64 bits. */
 void evex_widen(struct jit_buf *b, uint8_t d, uint8_t s);
+/* d = table[d, a, s], bit by bit: bit 4 * d + 2 * a + s of table. */
+void evex_ternary(struct jit_buf *b, uint8_t d, uint8_t a, struct evex_src s, uint8_t table);
+/* k = (a & s) == 0, per 64 bits. */
+void evex_test_not64(struct jit_buf *b, uint8_t k, uint8_t a, struct evex_src s);
+/* d = 8 times the 64 bits at [gpr + offset]; the 64 bits of gpr. */
+void evex_repeat64_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
+void evex_repeat64(struct jit_buf *b, uint8_t d, uint8_t gpr);
 void evex_mask_from(struct jit_buf *b, uint8_t k, uint8_t gpr);
 void evex_mask_to(struct jit_buf *b, uint8_t gpr, uint8_t k);
 

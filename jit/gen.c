@@ -1,8 +1,9 @@
 /* gen.c: the intermediate form to a target's operations.
  *
  * Code has up to two bodies of the same program. The entry compares the packet's length once with the end of the furthest load: long enough, and
- * the first body runs, whose loads at constant offsets check nothing; else the second, where each of them does. Both are exact.
- * Values are computed in program order, so the first fault is the bytecode's.
+ * the first body runs, whose loads at constant offsets check nothing and whose tests are joined into lists (opt_tests.c); else the
+ * second, where each load is checked and each test is a branch. Both are exact. Values that may fault are computed in program order, so
+ * the first fault is the bytecode's.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -29,11 +30,15 @@ struct gen {
 	struct jit_buf *b;
 	struct jit_places places;
 	bool calls;
+	/* The body. */
 	bool checked;
+	struct jit_tests *tests; /* NULL: no lists */
+	uint32_t items_at_once;
+	uint32_t *joined; /* [block] the next whose values are computed where this one's are, IR_NONE: none */
 	bool count_insns, count_updates;
 	uint32_t insn_limit;
 	uint32_t *labels;  /* [block] of this body */
-	uint32_t fault[3]; /* labels: BOUNDS, DIVISION_BY_ZERO, LIMIT */
+	uint32_t fault[3]; /* labels: BOUNDS, DIVISION_BY_ZERO, LIMIT; JIT_NO_LABEL: not used yet */
 	uint32_t next;     /* the block whose code comes next, IR_NONE: none */
 	uint32_t known;    /* the packet is at least this long here */
 	struct stub *stubs;
@@ -44,6 +49,13 @@ struct gen {
 
 enum { FAULT_BOUNDS, FAULT_DIVISION, FAULT_LIMIT };
 static const int fault_errors[] = {VFM_ERROR_BOUNDS, VFM_ERROR_DIVISION_BY_ZERO, VFM_ERROR_LIMIT};
+
+static uint32_t fault_label(struct gen *g, int fault)
+{
+	if (g->fault[fault] == JIT_NO_LABEL)
+		g->fault[fault] = jit_label(g->b);
+	return g->fault[fault];
+}
 
 /* ---- values in registers ---- */
 
@@ -220,7 +232,7 @@ static void access_table(struct gen *g, const struct ir_value *v)
 	const struct jit_target *t = g->t;
 
 	if (g->count_updates && (ir_ops[v->op].flags & IR_F_UPDATE))
-		t->count(g->b, g->calls, offsetof(struct jit_env, updates), 1, VFM_MAX_UPDATES, g->fault[FAULT_LIMIT]);
+		t->count(g->b, g->calls, offsetof(struct jit_env, updates), 1, VFM_MAX_UPDATES, fault_label(g, FAULT_LIMIT));
 	pass_operands(g, v->a, t->args[2], v->b, t->args[3]);
 	t->load_env(g->b, g->calls, t->args[0], offsetof(struct jit_env, shard));
 	t->set(g->b, t->args[1], (uint32_t)g->ir->program->table_index[v->table]);
@@ -299,7 +311,7 @@ static void division(struct gen *g, uint32_t id, const struct ir_value *v)
 	uint8_t d = result_reg(g, id), a, b = get(g, v->b, t->scratch[1]);
 
 	if (g->ir->facts.operand[id].lo == 0)
-		t->branch_imm(g->b, VFM_OP_JEQ, b, 0, g->fault[FAULT_DIVISION]);
+		t->branch_imm(g->b, VFM_OP_JEQ, b, 0, fault_label(g, FAULT_DIVISION));
 	a = get(g, v->a, t->scratch[0]);
 	t->divide(g->b, v->op == IR_MOD, d, a, b);
 	put(g, id, d);
@@ -311,7 +323,7 @@ static void load(struct gen *g, uint32_t id, const struct ir_value *v)
 	uint32_t end = (uint32_t)v->imm + bytes;
 
 	if (g->checked && end > g->known)
-		g->t->branch_short(g->b, g->calls, end, g->fault[FAULT_BOUNDS]);
+		g->t->branch_short(g->b, g->calls, end, fault_label(g, FAULT_BOUNDS));
 	if (end > g->known)
 		g->known = end;
 	g->t->load(g->b, g->calls, d, bytes, (uint32_t)v->imm);
@@ -327,9 +339,9 @@ static void load_indexed(struct gen *g, uint32_t id, const struct ir_value *v)
 	if (fact_never(offset) || offset->hi > g->known || g->known - offset->hi < bytes) {
 		/* len - offset, without wrap, must be at least the size. */
 		t->length(g->b, g->calls, t->scratch[1]);
-		t->branch(g->b, VFM_OP_JLT, t->scratch[1], index, g->fault[FAULT_BOUNDS]);
+		t->branch(g->b, VFM_OP_JLT, t->scratch[1], index, fault_label(g, FAULT_BOUNDS));
 		t->alu(g->b, ALU_SUB, t->scratch[1], t->scratch[1], index);
-		t->branch_imm(g->b, VFM_OP_JLT, t->scratch[1], bytes, g->fault[FAULT_BOUNDS]);
+		t->branch_imm(g->b, VFM_OP_JLT, t->scratch[1], bytes, fault_label(g, FAULT_BOUNDS));
 	}
 	t->load_indexed(g->b, g->calls, d, bytes, index);
 	put(g, id, d);
@@ -391,7 +403,7 @@ static void compute(struct gen *g, uint32_t id)
 
 static void check_limit(struct gen *g)
 {
-	g->t->count(g->b, g->calls, offsetof(struct jit_env, insns), 0, g->insn_limit, g->fault[FAULT_LIMIT]);
+	g->t->count(g->b, g->calls, offsetof(struct jit_env, insns), 0, g->insn_limit, fault_label(g, FAULT_LIMIT));
 }
 
 static bool is_plain(const struct gen *g, const struct ir_succ *s)
@@ -447,6 +459,55 @@ static void branch(struct gen *g, uint32_t block)
 	follow(g, &b->succ[1 - away]);
 }
 
+/* The value in scratch[0] is the verdict. */
+static void return_value(struct gen *g)
+{
+	g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, VFM_SUCCESS);
+}
+
+/* ---- lists of tests ---- */
+
+/* What a list comes to: constants if all exits return them, else places in the code. True: constants. */
+static bool exits_of(struct gen *g, uint64_t values[LIST_ITEM_ROOM], uint32_t labels[LIST_ITEM_ROOM])
+{
+	const struct plan *plan = &g->tests->plan;
+	bool constants = true;
+
+	for (uint32_t i = 0; i <= plan->list.n; i++) {
+		const struct gist *to = &g->tests->gists[plan->exit[i]];
+
+		constants = constants && to->kind == GIST_RET;
+		values[i] = to->value;
+		labels[i] = g->labels[plan->exit[i]];
+	}
+	return constants;
+}
+
+static void decide(struct gen *g, uint32_t block)
+{
+	uint64_t values[LIST_ITEM_ROOM];
+	uint32_t labels[LIST_ITEM_ROOM];
+	struct jit_decision d = {
+		.plan = &g->tests->plan, .items_at_once = g->items_at_once, .calls = g->calls, .next = JIT_NO_LABEL};
+
+	fuse_list(g->tests->gists, block, g->tests->max_items, &g->tests->plan);
+	for (uint32_t w = 0; w < d.plan->list.width; w++)
+		if (jit_window_of_value(d.plan->list.at[w]))
+			d.place[w] = g->places.at[jit_window_value(d.plan->list.at[w])];
+	if (exits_of(g, values, labels)) {
+		d.values = values;
+		g->t->decide(g->b, &d);
+		return_value(g);
+		return;
+	}
+	d.labels = labels;
+	if (g->next < g->ir->n_blocks)
+		d.next = g->labels[g->next];
+	g->t->decide(g->b, &d);
+}
+
+/* ---- blocks ---- */
+
 static void finish_block(struct gen *g, uint32_t block)
 {
 	const struct ir_block *b = &g->ir->blocks[block];
@@ -462,70 +523,75 @@ static void finish_block(struct gen *g, uint32_t block)
 		reg = get(g, b->a, g->t->scratch[0]);
 		if (reg != g->t->scratch[0])
 			g->t->move(g->b, g->t->scratch[0], reg);
-		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, VFM_SUCCESS);
+		return_value(g);
+	} else if (g->tests && g->tests->gists[block].ends_in_test) {
+		decide(g, block);
 	} else if (takes == (IR_TAKES_0 | IR_TAKES_1)) {
 		branch(g, block);
 	} else if (takes) {
 		follow(g, &b->succ[takes == IR_TAKES_0 ? 0 : 1]);
 	} else {
-		g->t->jump(g->b, g->fault[FAULT_BOUNDS]); /* never: something before it always faults */
+		g->t->jump(g->b, fault_label(g, FAULT_BOUNDS)); /* never: something before it always faults */
 	}
+}
+
+static bool is_emitted(const struct gen *g, uint32_t block)
+{
+	return g->tests ? g->tests->emitted[block] : g->ir->facts.block[block] & IR_REACHED;
+}
+
+static void compute_block(struct gen *g, uint32_t block)
+{
+	const struct ir_block *b = &g->ir->blocks[block];
+
+	for (uint32_t id = b->first + b->n_params; id < b->first + b->n_values; id++)
+		if (g->needed[id] && !is_const(g, id))
+			compute(g, id);
 }
 
 static void emit_block(struct gen *g, uint32_t block)
 {
-	const struct ir_block *b = &g->ir->blocks[block];
-
 	jit_place_label(g->b, g->labels[block]);
 	g->next = block + 1;
-	while (g->next < g->ir->n_blocks && !(g->ir->facts.block[g->next] & IR_REACHED))
+	while (g->next < g->ir->n_blocks && !is_emitted(g, g->next))
 		g->next++;
 	g->known = g->checked ? g->ir->facts.len_lo[block] : g->ir->program->need_bytes;
-	for (uint32_t id = b->first + b->n_params; id < b->first + b->n_values; id++)
-		if (g->needed[id] && !is_const(g, id))
-			compute(g, id);
+	if (!g->tests || g->tests->home[block] == block)
+		compute_block(g, block);
+	for (uint32_t i = g->tests ? g->joined[block] : IR_NONE; i != IR_NONE; i = g->joined[i])
+		compute_block(g, i);
 	finish_block(g, block);
+}
+
+static void emit_faults(struct gen *g)
+{
+	for (unsigned f = 0; f < 3; f++) {
+		if (g->fault[f] == JIT_NO_LABEL)
+			continue;
+		jit_place_label(g->b, g->fault[f]);
+		g->t->set(g->b, g->t->scratch[0], 0);
+		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, fault_errors[f]);
+	}
 }
 
 static void emit_body(struct gen *g, bool checked)
 {
 	g->checked = checked;
 	g->n_stubs = 0;
+	for (unsigned f = 0; f < 3; f++)
+		g->fault[f] = JIT_NO_LABEL;
+	g->t->prologue(g->b, g->calls, g->places.saved, g->places.n_slots);
 	for (uint32_t i = 0; i < g->ir->n_blocks; i++)
 		g->labels[i] = jit_label(g->b);
 	for (uint32_t i = 0; i < g->ir->n_blocks && !g->b->failed; i++)
-		if (g->ir->facts.block[i] & IR_REACHED)
+		if (is_emitted(g, i))
 			emit_block(g, i);
 	g->next = IR_NONE;
 	for (uint32_t i = 0; i < g->n_stubs && !g->b->failed; i++) {
 		jit_place_label(g->b, g->stubs[i].label);
 		follow(g, &g->ir->blocks[g->stubs[i].block].succ[g->stubs[i].succ]);
 	}
-}
-
-static void emit_program(struct gen *g)
-{
-	uint32_t need = g->ir->program->need_bytes, checked = jit_label(g->b);
-
-	for (unsigned f = 0; f < 3; f++)
-		g->fault[f] = jit_label(g->b);
-	g->t->prologue(g->b, g->calls, g->places.saved, g->places.n_slots);
-	if (need <= VFM_MAX_PACKET_BYTES) {
-		if (need)
-			g->t->branch_short(g->b, g->calls, need, checked);
-		emit_body(g, false);
-	}
-	if (need) {
-		jit_place_label(g->b, checked);
-		emit_body(g, true);
-	}
-	for (unsigned f = 0; f < 3; f++) {
-		jit_place_label(g->b, g->fault[f]);
-		g->t->set(g->b, g->t->scratch[0], 0);
-		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, fault_errors[f]);
-	}
-	if (!g->b->failed)
-		g->t->link(g->b);
+	emit_faults(g);
 }
 
 static bool has_calls(const struct ir *ir, const uint8_t *needed)
@@ -534,6 +600,29 @@ static bool has_calls(const struct ir *ir, const uint8_t *needed)
 		if (needed[v] && jit_is_call(&ir->values[v]))
 			return true;
 	return false;
+}
+
+/* For each block that computes others' values, a chain of them in their order. */
+static int chain_joined(struct gen *g)
+{
+	const struct jit_tests *tests = g->tests;
+	uint32_t n = g->ir->n_blocks, *last = malloc(n * sizeof(*last));
+
+	g->joined = malloc(n * sizeof(*g->joined));
+	if (!last || !g->joined) {
+		free(last);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < n; i++) {
+		g->joined[i] = IR_NONE;
+		last[i] = i;
+		if (tests->home[i] == i)
+			continue;
+		g->joined[last[tests->home[i]]] = i;
+		last[tests->home[i]] = i;
+	}
+	free(last);
+	return 0;
 }
 
 static int alloc_moves(struct gen *g)
@@ -552,27 +641,72 @@ static int alloc_moves(struct gen *g)
 	return 0;
 }
 
+static void free_body(struct gen *g)
+{
+	free(g->places.at);
+	free(g->joined);
+	free(g->labels);
+	free(g->stubs);
+	free(g->readers);
+	free(g->source);
+	free(g->pending);
+	free(g->ready);
+}
+
+static int gen_body(struct gen *g, bool checked)
+{
+	int err = jit_alloc(g->ir, g->needed, g->calls ? &g->t->calling : &g->t->leaf, false, g->tests, &g->places);
+
+	if (!err)
+		err = alloc_moves(g);
+	if (!err && g->tests)
+		err = chain_joined(g);
+	if (!err)
+		emit_body(g, checked);
+	free_body(g);
+	return err;
+}
+
+/* For packets of at least *guard bytes, with which the entry compares. */
+static int gen_unchecked(struct gen g, uint32_t checked, uint32_t *guard)
+{
+	struct jit_tests tests;
+	int err = 0;
+
+	*guard = g.ir->program->need_bytes;
+
+	if (!g.count_insns && g.t->items_at_once) {
+		g.tests = &tests;
+		g.items_at_once = g.t->items_at_once();
+		err = jit_tests(g.ir, g.needed, g.items_at_once > 1 ? LIST_MAX_ITEMS : 1, &tests);
+		g.needed = tests.needed;
+		*guard = tests.guard;
+	}
+	if (*guard)
+		g.t->branch_short(g.b, false, *guard, checked);
+	if (!err)
+		err = gen_body(&g, false);
+	if (g.tests)
+		jit_tests_fini(&tests);
+	return err;
+}
+
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
 {
 	struct gen g = {.ir = ir, .needed = needed, .t = t, .b = b, .insn_limit = insn_limit};
-	int err;
+	uint32_t checked = jit_label(b), guard = ir->program->need_bytes;
+	int err = 0;
 
 	g.calls = has_calls(ir, needed);
 	g.count_insns = ir->path.insns > insn_limit;
 	g.count_updates = ir->path.updates > VFM_MAX_UPDATES;
-	err = jit_alloc(ir, needed, g.calls ? &t->calling : &t->leaf, false, &g.places);
-	if (!err)
-		err = alloc_moves(&g);
-	if (!err)
-		emit_program(&g);
-	if (!err && b->failed)
-		err = -ENOMEM;
-	free(g.places.at);
-	free(g.labels);
-	free(g.stubs);
-	free(g.readers);
-	free(g.source);
-	free(g.pending);
-	free(g.ready);
-	return err;
+	if (ir->program->need_bytes <= VFM_MAX_PACKET_BYTES)
+		err = gen_unchecked(g, checked, &guard);
+	jit_place_label(b, checked);
+	if (!err && guard)
+		err = gen_body(&g, true);
+	jit_place_constants(b);
+	if (!err && !b->failed)
+		t->link(b);
+	return !err && b->failed ? -ENOMEM : err;
 }

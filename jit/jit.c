@@ -50,6 +50,8 @@ enum jit_tier jit_best_tier(void)
 	enum jit_tier best = native ? JIT_SCALAR : JIT_INTERP;
 
 #ifdef __x86_64__
+	if (__builtin_cpu_supports("avx2"))
+		best = JIT_AVX2;
 	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
 		best = JIT_AVX512;
 #endif

@@ -32,28 +32,36 @@ static void need_args(struct marker *m, uint32_t param)
 	}
 }
 
-static void run(struct marker *m)
+static void propagate(struct marker *m)
 {
-	const struct ir *ir = m->ir;
-
-	for (uint32_t v = 0; v < ir->n_values; v++)
-		if (ir_ops[ir->values[v].op].flags & (IR_F_FAULT | IR_F_UPDATE))
-			need(m, v);
-	for (uint32_t i = 0; i < ir->n_blocks; i++) {
-		need(m, ir->blocks[i].a);
-		need(m, ir->blocks[i].b);
-	}
 	while (m->n) {
 		uint32_t v = m->work[--m->n];
 
-		need(m, ir->values[v].a);
-		need(m, ir->values[v].b);
-		if (ir->values[v].op == IR_PARAM)
+		need(m, m->ir->values[v].a);
+		need(m, m->ir->values[v].b);
+		if (m->ir->values[v].op == IR_PARAM)
 			need_args(m, v);
 	}
 }
 
-int jit_dead(const struct ir *ir, uint8_t **needed)
+static bool is_plain_load(const struct ir_value *v)
+{
+	return v->op >= IR_LD8 && v->op <= IR_LD64;
+}
+
+/* A test needs the value that its window is of, if any. */
+static void need_terminator(struct marker *m, const struct ir_block *b, const struct gist *g)
+{
+	if (!g || !g->ends_in_test) {
+		need(m, b->a);
+		need(m, b->b);
+	} else if (jit_window_of_value(g->window.at)) {
+		need(m, jit_window_value(g->window.at));
+	}
+}
+
+/* gists NULL: loads may fault, and no block ends in a list. */
+static int mark(const struct ir *ir, const struct gist *gists, uint8_t **needed)
 {
 	struct marker m = {.ir = ir, .needed = calloc(ir->n_values + 1ul, 1)};
 
@@ -63,8 +71,23 @@ int jit_dead(const struct ir *ir, uint8_t **needed)
 		free(m.work);
 		return -ENOMEM;
 	}
-	run(&m);
+	for (uint32_t v = 0; v < ir->n_values; v++)
+		if ((ir_ops[ir->values[v].op].flags & (IR_F_FAULT | IR_F_UPDATE)) && !(gists && is_plain_load(&ir->values[v])))
+			need(&m, v);
+	for (uint32_t i = 0; i < ir->n_blocks; i++)
+		need_terminator(&m, &ir->blocks[i], gists ? &gists[i] : NULL);
+	propagate(&m);
 	free(m.work);
 	*needed = m.needed;
 	return 0;
+}
+
+int jit_dead(const struct ir *ir, uint8_t **needed)
+{
+	return mark(ir, NULL, needed);
+}
+
+int jit_dead_tests(const struct ir *ir, const struct gist *gists, uint8_t **needed)
+{
+	return mark(ir, gists, needed);
 }

@@ -3,6 +3,7 @@
  *     opt_fold.c  values with one possible outcome become constants       alloc.c   registers and spill slots, linear scan
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
+ *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
  */
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "jit/jit.h"
+#include "vm/fuse_list.h"
 #include "vm/ir.h"
 
 /* What compiled code is given beside the packet. Offsets are in the code. */
@@ -61,10 +63,66 @@ struct jit_places {
 	uint32_t saved; /* bit r: callee-saved register r is used */
 };
 
+struct jit_tests;
+
 /* 0 or -ENOMEM. Constants get no place. early_params: parameters are written one after another at the end of each predecessor, so
- * they live from the end of the first one and share no place with arguments. */
-int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params, struct jit_places *out);
+ * they live from the end of the first one and share no place with arguments. tests: blocks that end in lists, or NULL. */
+int jit_alloc(const struct ir *ir, const uint8_t *needed, const struct jit_regs *regs, bool early_params,
+	      const struct jit_tests *tests, struct jit_places *out);
 bool jit_is_call(const struct ir_value *v);
+
+/* ---- chains of tests ---- */
+
+/* Tests look at windows of 8 bytes (vm/fuse_list.h): of the packet, or of a value, whose bytes, the lowest first, are taken to
+ * stand at JIT_VALUE_AT + 16 * value. */
+#define JIT_VALUE_AT 0x20000u
+
+static inline bool jit_window_of_value(uint32_t at)
+{
+	return at >= JIT_VALUE_AT - 8;
+}
+
+static inline uint32_t jit_window_value(uint32_t at)
+{
+	return (at + 8 - JIT_VALUE_AT) / 16;
+}
+
+/* Bits by which the value is to be shifted right (negative: left) to be the window. */
+static inline int jit_window_shift(uint32_t at)
+{
+	return 8 * ((int)((at + 8 - JIT_VALUE_AT) % 16) - 8);
+}
+
+/* How a program runs on packets that are long enough for all its loads: blocks end in lists of tests where they can, which take the
+ * place of further blocks. */
+struct jit_tests {
+	struct gist *gists; /* [block] */
+	uint32_t *home;     /* [block] the block that computes its values: itself, or one before the list that it is in */
+	uint8_t *needed;    /* [value] */
+	uint8_t *emitted;   /* [block] it is still gone to */
+	uint32_t max_items; /* of a list */
+	uint32_t guard;     /* packets this long, at least */
+	struct plan plan;   /* the last one made */
+};
+
+/* needed is jit_dead()'s. max_items: 1 .. LIST_MAX_ITEMS. 0 or -ENOMEM; jit_tests_fini() in any case. */
+int jit_tests(const struct ir *ir, const uint8_t *needed, uint32_t max_items, struct jit_tests *t);
+void jit_tests_fini(struct jit_tests *t);
+/* The block behind those that do nothing. */
+uint32_t jit_tests_resolve(const struct jit_tests *t, uint32_t block);
+/* needed[v] where blocks end in lists; constant loads cannot fault there. 0 or -ENOMEM. */
+int jit_dead_tests(const struct ir *ir, const struct gist *gists, uint8_t **needed);
+
+/* A list of tests and what comes of it, for a target to write. */
+struct jit_decision {
+	const struct plan *plan;
+	uint32_t items_at_once;
+	bool calls;
+	struct jit_place place[LIST_MAX_WINDOWS]; /* of windows of values */
+	const uint64_t *values;                   /* [n + 1] results, to be put into scratch[0]; NULL: */
+	const uint32_t *labels;                   /* [n + 1] where to go on */
+	uint32_t next;                            /* the label that follows */
+};
 
 /* ---- machine code under construction; errors are sticky ---- */
 #define JIT_NO_LABEL UINT32_MAX
@@ -81,6 +139,10 @@ struct jit_buf {
 	uint32_t n_labels, room_labels;
 	struct jit_fixup *fixups;
 	uint32_t n_fixups, room_fixups;
+	uint8_t *pool; /* constants, to stand behind the code */
+	uint32_t n_pool, room_pool;
+	struct jit_fixup *pooled; /* where in the pool its labels are */
+	uint32_t n_pooled, room_pooled;
 	bool failed;
 };
 
@@ -98,6 +160,10 @@ static inline void jit_bytes(struct jit_buf *b, const void *bytes, uint32_t n)
 uint32_t jit_label(struct jit_buf *b);
 void jit_place_label(struct jit_buf *b, uint32_t label);
 void jit_fixup(struct jit_buf *b, uint32_t at, uint32_t label);
+/* n bytes of data behind the code, aligned to align (at most 64); returns their label. */
+uint32_t jit_constant(struct jit_buf *b, const void *bytes, uint32_t n, uint32_t align);
+/* Ends the code: puts all constants here, at a multiple of 64. */
+void jit_place_constants(struct jit_buf *b);
 void jit_buf_fini(struct jit_buf *b);
 
 /* ---- targets ---- */
@@ -139,12 +205,17 @@ struct jit_target {
 	void (*branch_short)(struct jit_buf *b, bool calls, uint32_t bytes, uint32_t label);
 	void (*jump)(struct jit_buf *b, uint32_t label);
 	void (*call)(struct jit_buf *b, const void *function);
+	/* How many items of a list decide() tests together on this CPU; 1: lists are to have one item. NULL: no lists. */
+	uint32_t (*items_at_once)(void);
+	void (*decide)(struct jit_buf *b, const struct jit_decision *d);
 	/* Writes the distances. */
 	void (*link)(struct jit_buf *b);
 };
 
 extern const struct jit_target jit_x86, jit_arm64;
 void jit_x86_link(struct jit_buf *b);
+uint32_t jit_x86_items_at_once(void);
+void jit_x86_decide(struct jit_buf *b, const struct jit_decision *d);
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);

@@ -862,7 +862,7 @@ static int prepare(struct vec *v, const uint8_t *needed)
 	if (err)
 		return err;
 	prune_windows(v);
-	err = jit_alloc(v->ir, v->needed, &vector_regs, true, &places);
+	err = jit_alloc(v->ir, v->needed, &vector_regs, true, NULL, &places);
 	v->places = places;
 	return err;
 }

@@ -364,5 +364,7 @@ const struct jit_target jit_x86 = {
 	.branch_short = branch_short,
 	.jump = jump,
 	.call = call,
+	.items_at_once = jit_x86_items_at_once,
+	.decide = jit_x86_decide,
 	.link = jit_x86_link,
 };

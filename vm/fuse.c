@@ -161,7 +161,7 @@ static void need_exits_of(struct fuse *f, uint32_t b)
 	const struct block *block = &f->l->blocks[b];
 
 	if (f->gists[b].ends_in_test) {
-		fuse_list(f->gists, b, &f->plan);
+		fuse_list(f->gists, b, LIST_MAX_ITEMS, &f->plan);
 		return need_exits_of_list(f);
 	}
 	lift_block(f->l, b);
@@ -407,7 +407,7 @@ static void emit_list(struct fuse *f, uint32_t b)
 	uint32_t n;
 	bool results, last_result;
 
-	fuse_list(f->gists, b, plan);
+	fuse_list(f->gists, b, LIST_MAX_ITEMS, plan);
 	n = plan->list.n;
 	results = all_results(f, plan, n);
 	last_result = f->gists[plan->exit[n]].kind == GIST_RET;

@@ -172,7 +172,7 @@ static void write_list(struct builder *l)
 		write_item(list, i, &l->items[i]);
 }
 
-void fuse_list(const struct gist *gists, uint32_t b, struct plan *plan)
+void fuse_list(const struct gist *gists, uint32_t b, uint32_t max_items, struct plan *plan)
 {
 	struct builder l = {.plan = plan};
 	struct condition c;
@@ -183,7 +183,7 @@ void fuse_list(const struct gist *gists, uint32_t b, struct plan *plan)
 
 		build_condition(gists, b, &c);
 		*last = b;
-		if (plan->list.n == LIST_MAX_ITEMS || !add_places(&l.places, &c.bytes))
+		if (plan->list.n == max_items || !add_places(&l.places, &c.bytes))
 			break;
 		if (gists[c.fails].kind == GIST_TEST) {
 			add_item(&l, &c, false);

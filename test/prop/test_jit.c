@@ -181,16 +181,21 @@ static void for_programs(void (*check)(uint64_t seed, enum jit_tier tier))
 {
 	const char *one = getenv("TEST_SEED");
 	uint64_t n = one ? 1 : getenv("TEST_ALL") ? ALL_PROGRAMS : SHORT_PROGRAMS;
+	enum jit_tier best = jit_best_tier();
 
-	if (jit_best_tier() == JIT_INTERP) {
+	if (best == JIT_INTERP) {
 		print_message("SKIP no compiler for this CPU\n");
 		skip();
 	}
 	for (uint64_t i = 0; i < n; i++) {
 		running_seed = one ? strtoull(one, NULL, 0) : i + 1;
-		for (int tier = JIT_SCALAR; tier <= (int)jit_best_tier(); tier++)
+		for (int tier = JIT_SCALAR; tier <= (int)best; tier++) {
+			/* Lowers the instructions that are used, too. */
+			setenv("VFM_JIT", jit_tier_name((enum jit_tier)tier), 1);
 			check(running_seed, (enum jit_tier)tier);
+		}
 	}
+	unsetenv("VFM_JIT");
 }
 
 static void one_packet_after_another_equals_the_machine(void **state)
@@ -203,6 +208,160 @@ static void bursts_equal_the_machine(void **state)
 {
 	(void)state;
 	for_programs(check_burst);
+}
+
+/* ---- policies: chains of rules, each of some tests, as lists of tests are made of ---- */
+
+#define POLICY_BYTES 40 /* packets are at most so long, of bytes below 4, so that rules fit now and then */
+
+static struct gen_rng policy_rng;
+static char policy_text[32768];
+static size_t policy_len;
+
+static uint32_t below(uint32_t n)
+{
+	return (uint32_t)gen_below(&policy_rng, n);
+}
+
+__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	policy_len += (size_t)vsnprintf(policy_text + policy_len, sizeof(policy_text) - policy_len, format, args);
+	va_end(args);
+}
+
+/* Pushes what a test looks at, and a number that it may be equal to. */
+static void add_field(void)
+{
+	static const char *const loads[] = {"LD8", "LD16", "LD32", "LD64"};
+	static const char *const often[] = {"3", "0x0302", "0x03020100", "0x0302010003020100"};
+	uint32_t k = below(4), at = below(6) ? 4 * below(4) : below(POLICY_BYTES - 8);
+
+	switch (below(8)) {
+	case 0: /* a value that is loaded at a place that another one tells */
+		add("LD8 %u\nPUSH 3\nAND\nLDX16\nPUSH 0x%u0%u\n", at, below(4), below(4));
+		return;
+	case 1:
+		add("%s %u\nPUSH %u\nSHR\nPUSH %u\n", loads[k], at, below(8u << k), below(3));
+		return;
+	case 2:
+		add("%s\nPUSH %u\n", below(2) ? "PKTLEN" : "INPUT", below(4));
+		return;
+	case 3:
+		add("%s %u\nPUSH %u\nADD\nPUSH %u\n", loads[k], at, below(3), below(5));
+		return;
+	case 4:
+		add("%s %u\nPUSH 0x%x\nAND\nPUSH %u\n", loads[k], at, 1 + below(0x0303), below(4));
+		return;
+	default:
+		add("%s %u\nPUSH %s\n", loads[k], at, often[k]);
+	}
+}
+
+#define ACTIONS 7
+
+static void make_policy(uint64_t seed)
+{
+	static const char *const fails[] = {"JNE", "JNE", "JNE", "JNE", "JEQ", "JGE", "JGT"};
+	static const char *const texts[ACTIONS] = {
+		"PUSH 0", "PUSH 1", "PUSH 3", "LD8 9\nPUSH 1\nFLOW_ADD", "PUSH 0x123456789ab", "LD16 9\nLDX8", "LD32 12"};
+	bool used[ACTIONS] = {true}; /* the first one is for packets that no rule fits */
+	uint32_t rules, actions;
+
+	policy_rng = (struct gen_rng){seed};
+	policy_len = 0;
+	rules = 1 + below(seed % 8 == 0 ? 70 : 12);
+	actions = 1 + below(ACTIONS);
+	for (uint32_t i = 0; i < rules; i++) {
+		uint32_t action = below(actions);
+
+		for (uint32_t tests = 1 + below(3); tests; tests--) {
+			add_field();
+			add("%s next%u\n", fails[below(7)], i);
+		}
+		add("JMP action%u\nnext%u:\n", action, i);
+		used[action] = true;
+	}
+	for (uint32_t a = 0; a < actions; a++)
+		if (used[a])
+			add("action%u:\n%s\nRET\n", a, texts[a]);
+}
+
+static void open_policy(struct subject *s, uint64_t seed, enum jit_tier tier)
+{
+	struct program_state_options state = {.default_capacity = 6, .idle_s = -1, .seed = seed};
+	static struct diag_list d;
+	struct vfm_reject reject = {0};
+	uint8_t *code;
+	uint32_t len;
+
+	make_policy(seed);
+	diag_init(&d, "policy", policy_text, (uint32_t)policy_len);
+	if (asm_assemble(policy_text, policy_len, false, &code, &len, &d))
+		FAIL("the policy does not assemble:\n%s", policy_text);
+	s->insn_limit = VFM_DEFAULT_INSN_LIMIT;
+	s->program = program_new(code, len, 0, &reject);
+	if (!s->program)
+		FAIL("the policy is rejected: %s\n%s", reject.reason, policy_text);
+	s->a = program_shard_new(s->program, &state);
+	s->b = program_shard_new(s->program, &state);
+	assert_true(s->a && s->b);
+	assert_int_equal(jit_new(s->program, tier, s->insn_limit, &s->jit), 0);
+	free(code);
+}
+
+static void make_policy_packet(struct vfm_packet *p, bool at_end)
+{
+	static uint8_t bytes[POLICY_BYTES];
+
+	*p = (struct vfm_packet){.data = bytes, .len = below(8) ? POLICY_BYTES : below(POLICY_BYTES + 1), .input = below(4)};
+	for (uint32_t i = 0; i < POLICY_BYTES; i++)
+		bytes[i] = (uint8_t)below(4);
+	for (uint32_t i = 0; i < 16 && below(2); i++)
+		bytes[i] = (uint8_t)(3 - i % 4); /* what the wider constants are made of */
+	put_at_edge(p, at_end);
+}
+
+static void check_policy(uint64_t seed, enum jit_tier tier)
+{
+	static struct machine m;
+	struct vfm_packet packet, copies[16];
+	struct vfm_result got, results[16];
+	struct shard *shards[16];
+	static uint8_t bytes[16][POLICY_BYTES];
+	struct subject s;
+
+	open_policy(&s, seed, tier);
+	for (unsigned i = 0; i < 32; i++) {
+		make_policy_packet(&packet, i % 2);
+		machine_init(&m, s.program->code, s.program->len, s.program->table_index, s.a, &packet, s.insn_limit);
+		machine_run(&m);
+		jit_run(s.jit, s.b, &packet, &got);
+		expect_same(&m, &got, i, tier);
+	}
+	for (unsigned i = 0; i < 16; i++) {
+		make_policy_packet(&copies[i], false);
+		memcpy(bytes[i], copies[i].data, copies[i].len);
+		copies[i].data = bytes[i];
+		shards[i] = s.b;
+	}
+	jit_burst(s.jit, 16, copies, shards, results);
+	for (unsigned i = 0; i < 16; i++) {
+		machine_init(&m, s.program->code, s.program->len, s.program->table_index, s.a, &copies[i], s.insn_limit);
+		machine_run(&m);
+		expect_same(&m, &results[i], i, tier);
+	}
+	if (shard_digest(s.a) != shard_digest(s.b))
+		FAIL("%s: the tables differ at the end", jit_tier_name(tier));
+	close_subject(&s);
+}
+
+static void policies_equal_the_machine(void **state)
+{
+	(void)state;
+	for_programs(check_policy);
 }
 
 /* Lanes hold 32 bits: a difference of a multiple of 2^32 must not be taken for 0. */
@@ -247,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_packet_after_another_equals_the_machine),
 		cmocka_unit_test(bursts_equal_the_machine),
+		cmocka_unit_test(policies_equal_the_machine),
 		cmocka_unit_test(a_wide_difference_is_not_taken_for_0),
 	};
 
