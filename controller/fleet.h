@@ -9,7 +9,7 @@
 #include <sys/types.h>
 
 #define FLEET_MAX_NODES 32
-#define FLEET_MAX_ARGS  48
+#define FLEET_MAX_ARGS  96
 
 struct fleet_process {
 	char name[16];

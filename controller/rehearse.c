@@ -2,23 +2,22 @@
 
 #include "controller/draw.h"
 #include "controller/fleet.h"
+#include "controller/input.h"
 #include "state/merge.h"
 #include "state/mix.h"
 #include "vm/table_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-#define SETTLE_US        30000000u
-#define PROMOTIONS       256
-#define NAME_BYTES       160
-#define REHEARSE_DPDK_MB 128u
+#define SETTLE_US  30000000u
+#define PROMOTIONS 256
+#define NAME_BYTES 160
 
 struct rehearsal {
 	const struct rehearse_options *options;
@@ -28,8 +27,9 @@ struct rehearsal {
 	struct watch *watch; /* with --svg */
 	struct deploy deploy;
 	struct rehearse_options effective;
-	char certificate[NAME_BYTES], e1[NAME_BYTES], e1_table[NAME_BYTES], e2[NAME_BYTES], verdicts[NAME_BYTES], table[NAME_BYTES],
-		shards_text[16], capacity_text[16], json[NAME_BYTES], eal[2048];
+	struct input input;
+	char certificate[NAME_BYTES], e1[NAME_BYTES], e1_table[NAME_BYTES], e2[NAME_BYTES], table[NAME_BYTES], shards_text[16],
+		capacity_text[16], json[NAME_BYTES];
 	uint64_t random;
 	json_t *status; /* the controller's newest answer */
 	uint64_t kill_at_us[PROMOTIONS];
@@ -116,9 +116,14 @@ static int split(struct rehearsal *h)
 	return 0;
 }
 
-static int run_single(struct rehearsal *h, bool flat, const char *verdicts, const char *table)
+enum single { SINGLE_FLAT, SINGLE_IN_TURN, SINGLE_ORDERED };
+
+/* One instance over all captures, one after the other, or in the order that the cluster told. */
+static int run_single(struct rehearsal *h, enum single how, const char *verdicts, const char *table)
 {
-	const char *args[FLEET_MAX_ARGS];
+	char orders[INPUT_MAX_CAPTURES][INPUT_PATH_BYTES + 16];
+	const char *args[FLEET_MAX_ARGS + 3 * INPUT_MAX_CAPTURES];
+	bool flat = how == SINGLE_FLAT;
 	int n = 0;
 	args[n++] = "--json";
 	args[n++] = "--verdicts";
@@ -127,17 +132,23 @@ static int run_single(struct rehearsal *h, bool flat, const char *verdicts, cons
 	args[n++] = table;
 	if (flat)
 		args[n++] = "--flat";
+	for (uint32_t i = 0; how == SINGLE_ORDERED && i < h->input.n_captures; i++) {
+		input_order(&h->input, i, orders[i]);
+		args[n++] = "--order";
+		args[n++] = orders[i];
+	}
 	for (uint32_t i = 0; i < h->fleet.n_common; i++) {
 		if (flat && (!strcmp(h->fleet.common[i], "--shards") || !strcmp(h->fleet.common[i], "--capacity")))
 			i++; /* the flat machine is not split, and its tables have no end */
 		else
 			args[n++] = h->fleet.common[i];
 	}
-	args[n++] = h->options->capture;
+	for (uint32_t i = 0; i < h->input.n_captures; i++)
+		args[n++] = h->input.captures[i];
 	args[n] = NULL;
 	int status = fleet_run(&h->fleet, "vfm-test", args, h->json);
 	if (status)
-		return fail(h, -EINVAL, "the single instance cannot run it", h->options->capture, "see vfm-test");
+		return fail(h, -EINVAL, "the single instance cannot run it", h->input.captures[0], "see vfm-test");
 	json_t *o = json_load_file(h->json, 0, NULL);
 	if (!flat) {
 		h->result->packets = (uint64_t)json_integer_value(json_object_get(o, "packets"));
@@ -156,39 +167,6 @@ static int start_node(struct rehearsal *h, uint32_t i)
 	return fleet_start(&h->fleet, &h->fleet.nodes[i], "vfm-node", args);
 }
 
-/* DPDK's arguments: no huge pages, no devices but a port that plays the capture and one that writes what passes; the one core may be
- * any processor, since there are more processes than processors. */
-static void set_eal(struct rehearsal *h)
-{
-	cpu_set_t cpus;
-	size_t n = 0, room = sizeof h->eal;
-	const char *comma = "";
-	n += (size_t)snprintf(h->eal, room, "--no-huge --no-pci --no-shconf --no-telemetry -m %u --lcores 0@(", REHEARSE_DPDK_MB);
-	if (sched_getaffinity(0, sizeof cpus, &cpus))
-		CPU_ZERO(&cpus);
-	for (int i = 0; i < CPU_SETSIZE && n < room / 2; i++)
-		if (CPU_ISSET(i, &cpus)) {
-			n += (size_t)snprintf(h->eal + n, room - n, "%s%d", comma, i);
-			comma = ",";
-		}
-	snprintf(h->eal + n, room - n, ") --vdev 'net_pcap0,rx_pcap=%s' --vdev 'net_pcap1,tx_pcap=%s/passed.pcap'",
-		 h->options->capture, h->fleet.directory);
-}
-
-/* How packets come in: appended to the input's arguments. */
-static void add_input(struct rehearsal *h, const char **args)
-{
-	const char *const pcap[] = {"--capture", h->options->capture, NULL};
-	const char *const dpdk[] = {"--dpdk", h->eal, "--in", "net_pcap0", "--out", "net_pcap1", "--one-way", NULL};
-	const char *const *more = h->options->dpdk ? dpdk : pcap;
-	if (h->options->dpdk)
-		set_eal(h);
-	while (*args)
-		args++;
-	while (*more)
-		*args++ = *more++;
-}
-
 static int start_all(struct rehearsal *h)
 {
 	struct fleet *f = &h->fleet;
@@ -204,9 +182,11 @@ static int start_all(struct rehearsal *h)
 	f->n_nodes = h->options->nodes;
 	for (uint32_t i = 0; i < f->n_nodes && !err; i++)
 		err = start_node(h, i);
-	const char *steer[24] = {"--controller", f->controller.endpoint, "--release", h->options->release, "--steer-only",
-				 "--stay",       "--verdicts",           h->verdicts, "--stop-at",         "0"};
-	add_input(h, steer);
+	const char *steer[16 + INPUT_MAX_ARGS] = {"--controller", f->controller.endpoint,
+						  "--release",    h->options->release,
+						  "--steer-only", "--stay",
+						  "--stop-at",    "0"};
+	input_args(&h->input, steer);
 	if (!err)
 		err = fleet_start(f, &f->steerer, "vfm-node", steer);
 	if (!err && h->options->svg)
@@ -668,28 +648,35 @@ static void measure(struct rehearsal *h)
 	json_decref(p);
 }
 
+/* The input has written all it will. With several streams the single instance runs only now, in the order that the cluster found. */
+static int finish_input(struct rehearsal *h)
+{
+	for (uint32_t i = 0; i < h->fleet.n_nodes; i++)
+		account(h, &h->fleet.nodes[i]);
+	measure(h);
+	fleet_kill(&h->fleet.steerer, SIGTERM);
+	if (input_join(&h->input))
+		return fail(h, -EIO, "the verdict files cannot be put together", h->input.verdicts, "make room");
+	return h->input.n_captures == 1 ? 0 : run_single(h, SINGLE_ORDERED, h->e1, h->e1_table);
+}
+
 static int judge(struct rehearsal *h)
 {
 	struct rehearse_result *r = h->result;
 	uint64_t expected, got, first, unused[3];
-	const json_t *c = json_object_get(h->status, "counters");
-	for (uint32_t i = 0; i < h->fleet.n_nodes; i++)
-		account(h, &h->fleet.nodes[i]);
-	measure(h);
 	(void)refresh(h);
-	c = json_object_get(h->status, "counters");
+	const json_t *c = json_object_get(h->status, "counters");
 	r->moves = number(c, "moves");
 	r->promotions = number(c, "promotions");
 	r->replicated_bytes_per_packet = r->packets ? (double)h->delta_bytes / (double)r->packets : 0;
-	fleet_kill(&h->fleet.steerer, SIGTERM);
-	r->differences_e1 = compare(h->e1, h->verdicts, &expected, &got, &first);
+	r->differences_e1 = compare(h->e1, h->input.verdicts, &expected, &got, &first);
 	r->first_difference = first;
 	r->lost = expected > got ? expected - got : 0;
 	r->released_twice = got > expected ? got - expected : 0;
 	r->state_equal = compare(h->e1_table, h->table, &unused[0], &unused[1], &unused[2]) == 0;
-	r->e2_known = r->evictions == 0;
+	r->e2_known = r->evictions == 0 && h->input.n_captures == 1;
 	if (r->e2_known)
-		r->differences_e2 = compare(h->e2, h->verdicts, &unused[0], &unused[1], &unused[2]);
+		r->differences_e2 = compare(h->e2, h->input.verdicts, &unused[0], &unused[1], &unused[2]);
 	return 0;
 }
 
@@ -720,7 +707,6 @@ static int prepare(struct rehearsal *h)
 	snprintf(h->e1, NAME_BYTES, "%s/single.verdicts", dir);
 	snprintf(h->e1_table, NAME_BYTES, "%s/single.table", dir);
 	snprintf(h->e2, NAME_BYTES, "%s/flat.verdicts", dir);
-	snprintf(h->verdicts, NAME_BYTES, "%s/cluster.verdicts", dir);
 	snprintf(h->table, NAME_BYTES, "%s/cluster.table", dir);
 	snprintf(h->json, NAME_BYTES, "%s/json", dir);
 	snprintf(table, NAME_BYTES, "%s/flat.table", dir);
@@ -737,9 +723,11 @@ static int prepare(struct rehearsal *h)
 	free(text);
 	free(d);
 	set_common(h);
+	if (!err && input_prepare(&h->input, dir))
+		err = fail(h, -EINVAL, "cannot be played", h->input.captures[0], "give captures in files");
 	if (!err)
-		err = run_single(h, false, h->e1, h->e1_table);
-	return err ? err : run_single(h, true, h->e2, table);
+		err = run_single(h, SINGLE_IN_TURN, h->e1, h->e1_table);
+	return err ? err : run_single(h, SINGLE_FLAT, h->e2, table);
 }
 
 static int picture(struct rehearsal *h)
@@ -747,11 +735,11 @@ static int picture(struct rehearsal *h)
 	const struct rehearse_result *r = h->result;
 	const struct rehearse_options *o = h->options;
 	char title[256];
-	const char *slash = strrchr(o->capture, '/');
+	const char *slash = strrchr(o->captures[0], '/');
 	if (!o->svg)
 		return 0;
 	snprintf(title, sizeof title, "%.80s: %" PRIu64 " packets, %u shards, %u nodes, release %s, %" PRIu64 " differing verdicts",
-		 slash ? slash + 1 : o->capture, r->packets, r->shards, o->nodes, o->release, r->differences_e1);
+		 slash ? slash + 1 : o->captures[0], r->packets, r->shards, o->nodes, o->release, r->differences_e1);
 	int err = draw_rehearsal(watch_stop(h->watch), title, o->svg);
 	return err ? fail(h, err, strerror(-err), o->svg, "give a file that can be written") : 0;
 }
@@ -769,11 +757,13 @@ int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char w
 	h->result = r;
 	h->why = why;
 	h->random = o->seed;
+	h->input = (struct input){.captures = o->captures, .n_captures = o->n_captures, .dpdk = o->dpdk};
 	int err = fleet_init(&h->fleet);
-	int (*const steps[])(struct rehearsal *) = {prepare, start_all, play, wait_end, check_processes, collect, judge, picture};
+	int (*const steps[])(struct rehearsal *) = {prepare, start_all,    play,  wait_end, check_processes,
+						    collect, finish_input, judge, picture};
 	for (size_t i = 0; i < sizeof steps / sizeof *steps && !err; i++)
 		err = steps[i](h);
-	if (!err && (copy_file(h->verdicts, o->verdicts) || copy_file(h->table, o->table)))
+	if (!err && (copy_file(h->input.verdicts, o->verdicts) || copy_file(h->table, o->table)))
 		err = fail(h, -EIO, "cannot be written", o->verdicts ? o->verdicts : o->table, "give a file that can");
 	r->seconds = (double)(fleet_now_us() - began) / 1e6;
 	if (o->keep)

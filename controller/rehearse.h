@@ -17,7 +17,8 @@ struct rehearse_options {
 	struct deploy_options plan;   /* certificate NULL: the analyzer is asked */
 	const char *verdicts, *table; /* kept copies; NULL: none */
 	const char *svg;              /* draws the run; NULL: no */
-	const char *capture;
+	const char *const *captures;
+	uint32_t n_captures; /* more than 1 only with dpdk: played at the same time, each a stream of its own */
 };
 
 struct rehearse_result {

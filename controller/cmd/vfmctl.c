@@ -1,6 +1,7 @@
 /* vfmctl: the operator's command: what a cluster is doing, what it should do, and a rehearsal of it all. Exit status: 0 done (rehearse:
  * and passed), 1 not done, 2 the command line is wrong. */
 #include "controller/fleet.h"
+#include "controller/input.h"
 #include "controller/rehearse.h"
 #include "vm/vfm.h"
 
@@ -33,6 +34,7 @@ static const char help[] =
 	"      --certificate CERT the proof that it may be (else the analyzer is asked)\n"
 	"      --accept-guard     a conditional split is accepted: packets that break the guard are dropped and counted\n"
 	"      --io pcap|dpdk     how packets come in: straight from the capture, or by DPDK ports that play it (pcap)\n"
+	"      --together         with --io dpdk: play all captures at once, each by a receive queue of its own\n"
 	"      --verdicts FILE    keep the verdict file\n"
 	"      --table FILE       keep the merged state\n"
 	"      --svg FILE         draw throughput and latency over time, with what was done marked\n"
@@ -45,7 +47,7 @@ static const char help[] =
 struct options {
 	struct rehearse_options rehearse;
 	const char *controller;
-	bool json;
+	bool json, together;
 };
 
 enum long_only {
@@ -59,6 +61,7 @@ enum long_only {
 	OPT_CERTIFICATE,
 	OPT_ACCEPT_GUARD,
 	OPT_IO,
+	OPT_TOGETHER,
 	OPT_VERDICTS,
 	OPT_TABLE,
 	OPT_SVG,
@@ -80,6 +83,7 @@ static const struct option long_options[] = {
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
 	{"accept-guard", no_argument, NULL, OPT_ACCEPT_GUARD},
 	{"io", required_argument, NULL, OPT_IO},
+	{"together", no_argument, NULL, OPT_TOGETHER},
 	{"verdicts", required_argument, NULL, OPT_VERDICTS},
 	{"table", required_argument, NULL, OPT_TABLE},
 	{"svg", required_argument, NULL, OPT_SVG},
@@ -157,6 +161,9 @@ static int take(struct options *o, int option, char **argv)
 	case OPT_IO:
 		r->dpdk = strcmp(optarg, "dpdk") == 0;
 		return !r->dpdk && strcmp(optarg, "pcap") ? usage_error("--io takes pcap or dpdk, not ", optarg) : -1;
+	case OPT_TOGETHER:
+		o->together = true;
+		return -1;
 	case OPT_VERDICTS:
 		r->verdicts = optarg;
 		return -1;
@@ -223,7 +230,8 @@ static void print_text(const struct rehearse_result *r, const char *capture)
 	if (r->e2_known)
 		printf("  against the flat machine: %" PRIu64 " differing verdicts\n", r->differences_e2);
 	else
-		printf("  against the flat machine: not comparable, %" PRIu64 " entries were evicted\n", r->evictions);
+		printf("  against the flat machine: not comparable, %" PRIu64 " entries were evicted%s\n", r->evictions,
+		       r->evictions ? "" : ", but several streams have no order that it could follow");
 	printf("  state %s, lost %" PRIu64 ", released twice %" PRIu64 "\n", r->state_equal ? "equal" : "DIFFERS", r->lost,
 	       r->released_twice);
 	if (r->differences_e1)
@@ -236,10 +244,14 @@ static int run_rehearsals(struct options *o, char **captures, int n)
 	struct rehearse_result r;
 	char why[REHEARSE_WHY_BYTES];
 	bool passed = true;
-	if (o->json && n != 1)
+	int each = o->together ? n : 1;
+	if (o->together && (!o->rehearse.dpdk || n > INPUT_MAX_CAPTURES))
+		return usage_error("--together needs --io dpdk, and at most 16 captures", "");
+	if (o->json && n != each)
 		return usage_error("--json takes one capture at a time, not more, from ", captures[1]);
-	for (int i = 0; i < n; i++) {
-		o->rehearse.capture = captures[i];
+	for (int i = 0; i < n; i += each) {
+		o->rehearse.captures = (const char *const *)captures + i;
+		o->rehearse.n_captures = (uint32_t)each;
 		if (rehearse(&o->rehearse, &r, why)) {
 			if (why[0])
 				fprintf(stderr, "vfmctl: %s\n", why);

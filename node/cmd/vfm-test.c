@@ -9,7 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "node/replay.h"
+#include "node/ordered.h"
 #include "node/report.h"
 #include "vm/file.h"
 #include "vm/filter.h"
@@ -33,7 +33,9 @@ struct options {
 	int64_t idle_s;    /* -1: as declared */
 	uint32_t insn_limit;
 	const char *preload, *verdicts, *table, *certificate;
-	uint32_t shards; /* 0: not given */
+	uint32_t shards;     /* 0: not given */
+	const char **orders; /* [n_orders] in the order of the captures */
+	int n_orders;
 };
 
 static const char help[] =
@@ -58,6 +60,9 @@ static const char help[] =
 	"      --engine KIND        interp, jit or burst (interp)\n"
 	"      --shards P           split the state over P shards, with\n"
 	"      --certificate CERT   the proof that it may be split\n"
+	"      --order FILE         once for each capture: run their packets in the order that a node on several ports judged "
+	"them\n"
+	"                           in (vfm-node --order)\n"
 	"      --version            print the version\n"
 	"  -h, --help               print this text\n"
 	"\n"
@@ -95,6 +100,7 @@ enum long_only {
 	OPT_ENGINE,
 	OPT_SHARDS,
 	OPT_CERTIFICATE,
+	OPT_ORDER,
 	OPT_VERSION
 };
 
@@ -114,6 +120,7 @@ static const struct option long_options[] = {
 	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"order", required_argument, NULL, OPT_ORDER},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{NULL, 0, NULL, 0},
 };
@@ -185,6 +192,9 @@ static int take_option(struct options *o, int option, char **argv)
 	case OPT_CERTIFICATE:
 		o->certificate = optarg;
 		return -1;
+	case OPT_ORDER:
+		o->orders[o->n_orders++] = optarg; /* no more than there are arguments */
+		return -1;
 	case OPT_VERSION:
 		puts("vfm-test " VFM_VERSION);
 		return STATUS_DONE;
@@ -227,6 +237,10 @@ static int check_options(const struct options *o)
 		return usage_error("more than one of --json, --verdicts - and --table - for standard output", "");
 	if (count_standard_input(o) > 1)
 		return usage_error("more than one input from standard input", "");
+	if (o->n_orders && o->n_orders != o->n_captures)
+		return usage_error("--order once for each capture, or not at all", "");
+	if (o->n_orders && o->flat)
+		return usage_error("--flat with --order, but it is the order of each shard's own packets", "");
 	if (o->flat && o->capacity)
 		return usage_error("--flat with --capacity, but flat tables have none", "");
 	if (o->shards > 1 && !o->certificate)
@@ -240,7 +254,10 @@ static int read_options(int argc, char **argv, struct options *o)
 {
 	int status;
 
-	*o = (struct options){.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
+	*o = (struct options){
+		.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT, .orders = calloc((size_t)argc, sizeof(*o->orders))};
+	if (!o->orders)
+		return STATUS_UNUSABLE;
 	for (int c; (c = getopt_long(argc, argv, ":e:svh", long_options, NULL)) != -1;) {
 		status = take_option(o, c, argv);
 		if (status >= 0)
@@ -455,12 +472,9 @@ static int take_burst(void *arg, uint64_t first, const struct vfm_packet *packet
 /* Runs every capture; STATUS_DAMAGED if one was, after going on with the others. */
 static int run_captures(struct run *run)
 {
-	struct timespec now;
 	int status = STATUS_DONE;
 
 	run->progress = isatty(STDERR_FILENO) && !run->options->verbose ? stderr : NULL;
-	clock_gettime(CLOCK_MONOTONIC, &run->started);
-	run->shown = run->started;
 	for (run->at = 0; run->at < run->options->n_captures; run->at++) {
 		struct capture *c = run->captures[run->at];
 		int rc = replay_capture(run->replay, c);
@@ -474,10 +488,34 @@ static int run_captures(struct run *run)
 		run->report.time_back += capture_counters(c).time_back;
 		run->report.cut += capture_counters(c).cut;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	run->report.seconds = (double)ns_between(&run->started, &now) / 1e9;
 	if (run->progress)
 		fputs("\r\033[K", run->progress);
+	return status;
+}
+
+/* The same in the order told. */
+static int run_ordered(struct run *run)
+{
+	const struct options *o = run->options;
+	uint32_t n = (uint32_t)o->n_captures, opened = 0;
+	struct ordered_input *inputs = calloc(n, sizeof(*inputs));
+	char why[ORDERED_WHY_BYTES];
+	int status = inputs ? STATUS_DONE : failed("out of memory", "the order files", "close other programs");
+
+	for (; opened < n && status == STATUS_DONE; opened++) {
+		inputs[opened] = (struct ordered_input){run->captures[opened], fopen(o->orders[opened], "r"), o->orders[opened]};
+		if (!inputs[opened].order)
+			status = failed(strerror(errno), o->orders[opened], "give the order file that vfm-node wrote");
+	}
+	if (status == STATUS_DONE && ordered_run(run->engine, &run->sharded, inputs, n, take_burst, run, why)) {
+		status = STATUS_UNUSABLE;
+		if (*why) /* else the verdict file: close_output() tells */
+			fprintf(stderr, "vfm-test: %s\n", why);
+	}
+	for (uint32_t i = 0; i < opened; i++)
+		if (inputs[i].order)
+			fclose(inputs[i].order);
+	free(inputs);
 	return status;
 }
 
@@ -528,6 +566,7 @@ static int worse(int a, int b)
 static int run_all(struct run *run)
 {
 	const char *verdicts = run->options->verdicts;
+	struct timespec now;
 	int status;
 
 	run->replay = replay_new(run->engine, &run->sharded, take_burst, run);
@@ -535,7 +574,11 @@ static int run_all(struct run *run)
 		return failed("out of memory", "the replay", "close other programs");
 	if (verdicts && !(run->verdicts = open_output(verdicts)))
 		return failed(strerror(errno), verdicts, "name a file that can be written");
-	status = run_captures(run);
+	clock_gettime(CLOCK_MONOTONIC, &run->started);
+	run->shown = run->started;
+	status = run->options->n_orders ? run_ordered(run) : run_captures(run);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	run->report.seconds = (double)ns_between(&run->started, &now) / 1e9;
 	if (run->verdicts && close_output(run->verdicts))
 		status = worse(status, failed("not all could be written", verdicts, "make room"));
 	if (status == STATUS_UNUSABLE)
@@ -571,5 +614,6 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == STATUS_DONE; i++)
 		status = steps[i](&run);
 	release(&run);
+	free(options.orders);
 	return status;
 }

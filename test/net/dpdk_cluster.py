@@ -55,6 +55,11 @@ class Rehearsals(unittest.TestCase):
         r, _ = self.rehearse(CONNTRACK, self.generate(20000), options=["--moves", "2", "--kills", "1", "--capacity", "40", "--shards", "4"])
         self.assertGreater(r["evictions"], 100)
 
+    def test_several_streams_get_the_verdicts_of_one_instance_in_the_order_found(self):
+        captures = [self.generate(8000, seed) for seed in (1, 2, 3)]
+        r, _ = self.rehearse(CONNTRACK, *captures, options=["--together", "--moves", "2", "--kills", "1"])
+        self.assertEqual((r["packets"], r["differences_e2"]), (24000, None))
+
     @unittest.skipUnless(t.ALL, "the whole matrix runs with TEST_ALL=1")
     def test_every_example_on_real_captures(self):
         captures = sorted(t.real_captures(), key=os.path.getsize, reverse=True)[:6]
@@ -65,6 +70,13 @@ class Rehearsals(unittest.TestCase):
                     with self.subTest(filter=filter_name, capture=capture, more=more):
                         self.rehearse(filter_name, capture,
                                       options=["--moves", "20", "--kills", "3", "--seed", str(i + 1), *more])
+            with self.subTest(filter=filter_name, together=6):
+                self.rehearse(filter_name, *captures, options=["--together", "--moves", "20", "--kills", "3"])
+
+    def test_captures_are_played_together_only_by_ports(self):
+        done = t.run("vfmctl", "rehearse", "--together", "-e", "1", "a", "b")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("--together needs --io dpdk", done.stderr)
 
 
 class Usage(unittest.TestCase):
