@@ -20,6 +20,7 @@
 #define CERTIFICATE_MAX_BYTES (16u << 20)
 #define TICK_NS               1000000
 #define LINK_PERIOD_MS        200
+#define SILENT_ROUNDS         1000 /* a core must have polled so often in vain to have heard silence */
 
 struct wire {
 	const struct wire_options *options;
@@ -35,8 +36,9 @@ struct wire {
 	bool link_up[2];
 	bool cores_returned;
 	struct timespec last_packet;
-	uint64_t last_received;
-	uint64_t printed_s; /* since the start */
+	uint64_t last_moved;                    /* received and released */
+	uint64_t rounds_then[LOADED_MAX_CORES]; /* in vain */
+	uint64_t printed_s;                     /* since the start */
 };
 
 static volatile sig_atomic_t stop_asked, swap_asked, print_asked;
@@ -327,14 +329,27 @@ static void print_counters(struct wire *w, const struct timespec *now)
 	wire_report_print(&view, stderr);
 }
 
+/* Has each core polled in vain since then? One that waits for a processor has seen no silence. */
+static bool all_polled(struct wire *w)
+{
+	for (uint32_t i = 0; i < w->cores; i++)
+		if (dataplane_core_counts(w->dataplane, i).empty_rounds - w->rounds_then[i] < SILENT_ROUNDS)
+			return false;
+	return true;
+}
+
 static void stop_when_idle(struct wire *w, const struct timespec *now)
 {
 	uint64_t received = dataplane_received(w->dataplane);
+	uint64_t released = dataplane_counts(w->dataplane, 0).packets + dataplane_counts(w->dataplane, 1).packets;
 
-	if (received != w->last_received || !w->options->stop_after_ms) {
-		w->last_received = received;
+	/* With packets on the way there may be no room to receive. */
+	if (received + released != w->last_moved || received != released || !w->options->stop_after_ms) {
+		w->last_moved = received + released;
 		w->last_packet = *now;
-	} else if (seconds_between(&w->last_packet, now) * 1000 >= w->options->stop_after_ms) {
+		for (uint32_t i = 0; i < w->cores; i++)
+			w->rounds_then[i] = dataplane_core_counts(w->dataplane, i).empty_rounds;
+	} else if (seconds_between(&w->last_packet, now) * 1000 >= w->options->stop_after_ms && all_polled(w)) {
 		dataplane_stop(w->dataplane);
 	}
 }

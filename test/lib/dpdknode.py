@@ -33,7 +33,7 @@ def skip(reason):
 
 def need_dpdk():
     """Ends the suite where DPDK cannot start at all, or the program is built with a sanitizer that DPDK's drivers do not bear."""
-    done = node("--stop-after", "1", "--json", "-e", "1", vdevs=["net_null0", "net_null1"], ports=["net_null0", "net_null1"])
+    done = node("--stop-after", "1", "--json", "-e", "1", vdevs=["net_ring0", "net_ring1"], ports=["net_ring0", "net_ring1"])
     if done.returncode:
         skip(f"DPDK does not start here: {done.stderr.strip()[:200]}")
 
