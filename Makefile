@@ -201,7 +201,8 @@ fuzz:
 mutants:
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/mutants/run.sh
 
-# bench-NAME runs test/bench/NAME.c or bench_NAME.c; bench runs all of them, one after another.
+# bench-NAME runs test/bench/NAME.c or bench_NAME.c, then the script beside it if there is one; bench runs all of them, one after
+# another.
 bench_src := $(wildcard test/bench/*.c)
 bench_name = bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
 define bench_rule
@@ -209,6 +210,7 @@ define bench_rule
 $(call bench_name,$(1)): $(1:%.c=$(B)/%)
 	@mkdir -p $(B)/bench
 	BUILD=$(B) $$<
+	$(if $(wildcard $(1:.c=.py)),@BUILD=$(B) python3 $(1:.c=.py))
 endef
 $(foreach s,$(bench_src),$(eval $(call bench_rule,$(s))))
 bench:

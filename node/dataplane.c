@@ -53,13 +53,13 @@ struct slot {
 	bool done;
 };
 
-/* Packets to let go, in order. */
+/* Packets of one input to let go, in the order they came. */
 struct batch {
+	struct input *input;
 	uint32_t n;
-	struct vfm_packet packets[IO_BURST_PACKETS];
-	struct vfm_result results[IO_BURST_PACKETS];
-	void *frames[IO_BURST_PACKETS];
-	struct input *inputs[IO_BURST_PACKETS];
+	const struct vfm_packet *packets;
+	const struct vfm_result *results;
+	void *const *frames;
 };
 
 struct core {
@@ -77,7 +77,6 @@ struct core {
 	struct input inputs[DATAPLANE_MAX_INPUTS];
 	struct slot window[WINDOW];
 	struct outbox outboxes[LOADED_MAX_CORES];
-	struct batch batch;
 };
 
 struct dataplane {
@@ -121,73 +120,87 @@ static void send_or_drop(struct core *c, struct input *from, struct io *to, void
 		io_free(to, frames + sent, n - sent);
 }
 
-static void count_verdict(struct dataplane_counts *counts, const struct vfm_result *r)
+static void count_verdicts(struct dataplane_counts *counts, const struct batch *b)
 {
-	int error = verdict_error_index(r->error);
+	uint32_t accept = 0, log = 0, drop = 0;
 
-	count(&counts->packets, 1);
-	if (error >= 0)
-		count(&counts->errors[error], 1);
-	else if (r->value == 0)
-		count(&counts->drop, 1);
-	else
-		count(&counts->accept, 1);
-	if (error < 0 && r->value >= 2)
-		count(&counts->log, 1);
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct vfm_result *r = &b->results[i];
+
+		if (r->error)
+			count(&counts->errors[verdict_error_index(r->error)], 1);
+		accept += !r->error && r->value >= 1;
+		log += !r->error && r->value >= 2;
+		drop += !r->error && r->value == 0;
+	}
+	count(&counts->packets, b->n);
+	count(&counts->accept, accept);
+	count(&counts->log, log);
+	count(&counts->drop, drop);
 }
 
-static void tell(struct core *c, const struct batch *b, uint32_t i)
+/* To the verdict file and the mirrors. */
+static void tell(struct core *c, const struct batch *b)
 {
 	const struct dataplane_config *config = &c->dp->config;
 
-	count_verdict(&b->inputs[i]->counts, &b->results[i]);
-	if (b->inputs[i]->verdicts)
-		(void)verdict_write(b->inputs[i]->verdicts, &b->results[i]);
+	for (uint32_t i = 0; b->input->verdicts && i < b->n; i++)
+		(void)verdict_write(b->input->verdicts, &b->results[i]);
 	for (uint32_t k = 0; k < config->n_mirrors; k++)
-		mirror_offer(config->mirrors[k], c->index, &b->packets[i], &b->results[i]);
+		for (uint32_t i = 0; i < b->n; i++)
+			mirror_offer(config->mirrors[k], c->index, &b->packets[i], &b->results[i]);
 }
 
-/* Lets a batch go. Packets of one input leave in the order they came; neighbours of one input are sent together. */
 static void let_go(struct core *c, const struct batch *b)
 {
 	void *out[IO_BURST_PACKETS], *dropped[IO_BURST_PACKETS];
 	uint32_t n_out = 0, n_dropped = 0;
 
+	count_verdicts(&b->input->counts, b);
+	tell(c, b);
 	for (uint32_t i = 0; i < b->n; i++) {
-		struct input *input = b->inputs[i];
-		bool last = i + 1 == b->n || b->inputs[i + 1] != input;
+		bool passes = b->results[i].error == 0 && b->results[i].value;
 
-		tell(c, b, i);
-		if (b->results[i].error == 0 && b->results[i].value)
-			out[n_out++] = b->frames[i];
-		else
-			dropped[n_dropped++] = b->frames[i];
-		if (!last)
-			continue;
-		if (n_out)
-			send_or_drop(c, input, c->dp->config.ports[!PORT_OF(input)], out, n_out);
-		if (n_dropped)
-			io_free(input->port, dropped, n_dropped);
-		n_out = n_dropped = 0;
+		out[n_out] = dropped[n_dropped] = b->frames[i];
+		n_out += passes;
+		n_dropped += !passes;
 	}
+	if (n_out)
+		send_or_drop(c, b->input, c->dp->config.ports[!PORT_OF(b->input)], out, n_out);
+	if (n_dropped)
+		io_free(b->input->port, dropped, n_dropped);
+}
+
+/* The packets at the head of the window that are done and came by one input, at most a burst of them. */
+static uint32_t release_batch(struct core *c)
+{
+	struct vfm_packet packets[IO_BURST_PACKETS];
+	struct vfm_result results[IO_BURST_PACKETS];
+	void *frames[IO_BURST_PACKETS];
+	struct batch b = {c->window[c->first % WINDOW].input, 0, packets, results, frames};
+
+	while (c->first != c->next && b.n < IO_BURST_PACKETS) {
+		const struct slot *s = &c->window[c->first % WINDOW];
+
+		if (!s->done || s->input != b.input)
+			break;
+		packets[b.n] = s->packet;
+		results[b.n] = s->result;
+		frames[b.n++] = s->frame;
+		c->first++;
+	}
+	if (b.n)
+		let_go(c, &b);
+	return b.n;
 }
 
 static uint32_t release(struct core *c)
 {
-	struct batch *b = &c->batch;
+	uint32_t total = 0, n;
 
-	b->n = 0;
-	while (c->first != c->next && b->n < IO_BURST_PACKETS && c->window[c->first % WINDOW].done) {
-		const struct slot *s = &c->window[c->first++ % WINDOW];
-
-		b->packets[b->n] = s->packet;
-		b->results[b->n] = s->result;
-		b->frames[b->n] = s->frame;
-		b->inputs[b->n++] = s->input;
-	}
-	if (b->n)
-		let_go(c, b);
-	return b->n;
+	while (total < WINDOW && (n = release_batch(c)) > 0)
+		total += n;
+	return total;
 }
 
 /* ---- execution ---- */
@@ -197,10 +210,12 @@ static void execute(struct core *c, struct loaded *code, const uint32_t *shards,
 {
 	struct shard *states[IO_BURST_PACKETS];
 
-	for (uint32_t i = 0; i < n; i++) {
+	for (uint32_t i = 0; i < n; i++)
 		states[i] = code->sharded.shards[shards[i]];
+	if (code->sharded.n == 1)
+		count(&code->shard_packets[0], n);
+	for (uint32_t i = 0; code->sharded.n > 1 && i < n; i++)
 		count(&code->shard_packets[shards[i]], 1);
-	}
 	engine_run(code->engines[c->index], states, packets, n, results);
 	count(&c->counts.executed, n);
 	count(&c->counts.bursts, 1);
@@ -273,7 +288,7 @@ static uint32_t collect(struct core *c)
 struct steered {
 	uint32_t shards[IO_BURST_PACKETS];
 	bool refused[IO_BURST_PACKETS]; /* by the guard */
-	bool all_own;
+	bool all_own, any_refused;
 };
 
 static void steer(const struct core *c, const struct io_burst *b, struct steered *s)
@@ -281,8 +296,10 @@ static void steer(const struct core *c, const struct io_burst *b, struct steered
 	const struct plan *plan = c->code->plan;
 
 	s->all_own = true;
+	s->any_refused = false;
 	for (uint32_t i = 0; i < b->n; i++) {
 		s->refused[i] = !plan_guard_holds(plan, &b->packets[i]);
+		s->any_refused |= s->refused[i];
 		s->shards[i] = s->refused[i] ? 0 : plan_shard(plan, &b->packets[i]);
 		s->all_own &= s->refused[i] || owner_of(c->dp, s->shards[i]) == c->index;
 	}
@@ -310,19 +327,19 @@ static uint32_t execute_own(struct core *c, const struct io_burst *b, const stru
 static void run_through(struct core *c, struct input *input, const struct io_burst *b, const struct steered *s)
 {
 	struct vfm_result results[IO_BURST_PACKETS];
-	uint32_t which[IO_BURST_PACKETS], n = execute_own(c, b, s, which, results);
-	struct batch *batch = &c->batch;
 
-	batch->n = b->n;
-	for (uint32_t i = 0; i < b->n; i++) {
-		batch->packets[i] = b->packets[i];
-		batch->frames[i] = b->frames[i];
-		batch->inputs[i] = input;
-		batch->results[i] = (struct vfm_result){.error = VERDICT_ERROR_GUARD};
+	if (s->any_refused) {
+		struct vfm_result own[IO_BURST_PACKETS];
+		uint32_t which[IO_BURST_PACKETS], n = execute_own(c, b, s, which, own);
+
+		for (uint32_t i = 0; i < b->n; i++)
+			results[i] = (struct vfm_result){.error = VERDICT_ERROR_GUARD};
+		for (uint32_t i = 0; i < n; i++)
+			results[which[i]] = own[i];
+	} else {
+		execute(c, c->code, s->shards, b->packets, b->n, results);
 	}
-	for (uint32_t i = 0; i < n; i++)
-		batch->results[which[i]] = results[i];
-	let_go(c, batch);
+	let_go(c, &(struct batch){input, b->n, b->packets, results, b->frames});
 }
 
 /* Asks the owners of the shards that are not this core's. */

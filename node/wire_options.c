@@ -25,7 +25,7 @@ static const char help[] =
 	"      --mbufs N            packet buffers of each port (as many as its queues and the cores can hold)\n"
 	"      --shards P           split the state over P shards (1024 with a certificate), with\n"
 	"      --certificate CERT   the proof that it may be split (vfm-analyze --certificate)\n"
-	"      --engine KIND        interp, jit or burst (interp)\n"
+	"      --engine KIND        interp, jit or burst (burst)\n"
 	"      --capacity N         entries of every table, declared or not (else as declared, undeclared 65536)\n"
 	"      --idle S             idle time-out of every table in seconds, 0: none (else as declared)\n"
 	"      --limit N            instructions a packet may take (10000)\n"
@@ -251,7 +251,7 @@ static int check_options(const struct wire_options *o)
 
 int wire_options_read(int argc, char **argv, struct wire_options *o)
 {
-	*o = (struct wire_options){.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
+	*o = (struct wire_options){.idle_s = -1, .engine = ENGINE_BURST, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
 	for (int c; (c = getopt_long(argc, argv, ":e:h", long_options, NULL)) != -1;) {
 		int status = take_option(o, c, argv);
 
