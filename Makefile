@@ -85,6 +85,10 @@ cmd_src := $(foreach f,$(folders),$(wildcard $(f)/cmd/*.c))
 test_lib_src := $(wildcard test/lib/*.c)
 suite_src := $(wildcard test/unit/*.c test/golden/*.c test/prop/*.c test/sim/*.c)
 tool_src := $(wildcard test/tools/*.c test/bench/*.c)
+# What bench-vm is made of, and the filters in C, which it measures as either compiler makes them for this CPU.
+twin_src := $(wildcard test/bench/vm/twins*.c)
+bench_vm_src := $(filter-out $(twin_src),$(wildcard test/bench/vm/*.c))
+twin_compilers := gcc $(if $(shell command -v clang 2>/dev/null),clang)
 fuzz_src := $(filter-out test/fuzz/replay.c,$(wildcard test/fuzz/*.c))
 # Tests that are scripts. Helpers of scripts live elsewhere (test/lib, test/tools).
 scripts := $(foreach d,unit golden prop sim net,$(wildcard test/$(d)/*.sh test/$(d)/*.py))
@@ -94,8 +98,8 @@ bins := $(foreach s,$(cmd_src),$(BIN)/$(basename $(notdir $(s))))
 suites := $(suite_src:%.c=$(B)/%)
 tools := $(tool_src:%.c=$(B)/%)
 replays := $(fuzz_src:%.c=$(B)/%)
-sources := $(foreach f,$(folders),$(call lib_src,$(f))) $(cmd_src) $(test_lib_src) $(suite_src) $(tool_src) $(wildcard test/fuzz/*.c)
-c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/golden test/prop test/sim test/sim/lib test/tools test/bench,$(f)/*.h))
+sources := $(foreach f,$(folders),$(call lib_src,$(f))) $(cmd_src) $(test_lib_src) $(suite_src) $(tool_src) $(bench_vm_src) $(twin_src) $(wildcard test/fuzz/*.c)
+c_files := $(sources) $(wildcard $(foreach f,$(folders) test/lib test/unit test/golden test/prop test/sim test/sim/lib test/tools test/bench test/bench/vm,$(f)/*.h))
 
 objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
 sim_src := state/config.c $(patsubst %,node/%.c,feed log member node outbox owner replica steerer) $(patsubst %,controller/%.c,placement reconciler store_memory) $(wildcard test/sim/lib/*.c)
@@ -137,7 +141,16 @@ endef
 $(foreach s,$(cmd_src),$(eval $(call bin_rule,$(s))))
 $(suites) $(tools): $(B)/%: $(OBJ)/%.o $(B)/libtest.a $(libs)
 	@mkdir -p $(@D)
-	$(call link,$<,$(B)/libtest.a)
+	$(call link,$(filter %.o,$^),$(B)/libtest.a)
+twin_objs := $(foreach c,$(twin_compilers),$(twin_src:%.c=$(OBJ)/%-$(c).o))
+define twin_rule
+$(OBJ)/%-$(1).o: %.c
+	@mkdir -p $$(@D)
+	$(if $(filter 0,$(V)),@echo "  $(1) -O3 $$<")
+	$(Q)$(1) $(base) -O3 -march=native -MMD -MP -DTWIN=$(1) -c -o $$@ $$<
+endef
+$(foreach c,$(twin_compilers),$(eval $(call twin_rule,$(c))))
+$(B)/test/bench/bench_vm: $(call objs,$(bench_vm_src)) $(twin_objs)
 # The simulator's suites get the cluster's core compiled once more, with the switches that remove safeguards (state/safeguard.h).
 $(OBJ)/removable/%.o: %.c
 	@mkdir -p $(@D)
@@ -176,7 +189,7 @@ build/arm64/jit_cross: $(cross_objs)
 	$(Q)ar rcs $(@D)/libcross.a $(filter-out $<,$^)
 	$(Q)$(CROSS_CC) -static -o $@ $< $(@D)/libcross.a
 
--include $(all_objs:.o=.d) $(sim_objs:.o=.d) $(faulty_objs:.o=.d) $(cross_objs:.o=.d)
+-include $(all_objs:.o=.d) $(twin_objs:.o=.d) $(sim_objs:.o=.d) $(faulty_objs:.o=.d) $(cross_objs:.o=.d)
 
 test: all
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/run.sh $(suites) $(replays) $(scripts)

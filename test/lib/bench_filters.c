@@ -1,13 +1,12 @@
 /* bench_filters.c: see bench_filters.h. Rules are kept once and written out in both languages. */
 #include "test/lib/bench_filters.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "test/lib/bench_rules.h"
 #include "test/lib/packets.h"
-#include "test/lib/traffic.h"
 
 static void add(char text[BENCH_TEXT_BYTES], const char *format, ...) __attribute__((format(printf, 2, 3)));
 
@@ -52,47 +51,25 @@ struct rule {
 	uint16_t port;
 };
 
-static const struct rule policy[20] = {
-	{PACKET_IP(10, 9, 0, 0), 16, 0, 0, 6, 22},
-	{PACKET_IP(172, 16, 0, 0), 12, PACKET_IP(192, 168, 0, 0), 24, 6, 3306},
-	{PACKET_IP(10, 1, 16, 0), 20, PACKET_IP(192, 168, 0, 0), 24, 6, 443},
-	{PACKET_IP(10, 1, 32, 0), 20, PACKET_IP(192, 168, 0, 0), 24, 6, 80},
-	{PACKET_IP(192, 168, 7, 0), 24, 0, 0, 17, 161},
-	{PACKET_IP(10, 1, 64, 0), 18, PACKET_IP(192, 168, 0, 16), 28, 6, 25},
-	{PACKET_IP(10, 2, 0, 0), 16, PACKET_IP(192, 168, 0, 0), 16, 6, 8443},
-	{PACKET_IP(10, 1, 0, 0), 16, PACKET_IP(192, 168, 0, 53), 32, 17, 53},
-	{PACKET_IP(100, 64, 0, 0), 16, 0, 0, 17, 123},
-	{PACKET_IP(10, 3, 0, 0), 16, 0, 0, 6, 5432},
-	{PACKET_IP(10, 1, 128, 0), 18, PACKET_IP(192, 168, 0, 32), 27, 6, 8080},
-	{PACKET_IP(10, 4, 0, 0), 16, 0, 0, 6, 6379},
-	{PACKET_IP(203, 0, 113, 0), 24, PACKET_IP(192, 168, 0, 80), 32, 6, 80},
-	{PACKET_IP(10, 5, 0, 0), 16, 0, 0, 17, 514},
-	{PACKET_IP(10, 1, 192, 0), 18, PACKET_IP(192, 168, 0, 64), 26, 6, 443},
-	{PACKET_IP(10, 6, 0, 0), 16, PACKET_IP(192, 168, 3, 0), 24, 6, 9200},
-	{PACKET_IP(198, 51, 100, 0), 24, PACKET_IP(192, 168, 0, 0), 24, 6, 22},
-	{PACKET_IP(10, 7, 0, 0), 16, 0, 0, 17, 1812},
-	{PACKET_IP(10, 8, 0, 0), 16, 0, 0, 6, 1883},
-	{PACKET_IP(10, 1, 0, 0), 17, PACKET_IP(192, 168, 0, 0), 16, 6, 993},
-};
-
-static uint32_t mask_of(uint32_t bits)
-{
-	return bits ? ~0u << (32 - bits) : 0;
-}
+#define RULE_ROW(source, source_bits, destination, destination_bits, protocol, port) \
+	{source, source_bits, destination, destination_bits, protocol, port},
+static const struct rule policy[] = {BENCH_POLICY(RULE_ROW)};
+#define RULES (int)(sizeof(policy) / sizeof(*policy))
 
 static void add_net_term(struct bench_filter *f, int offset, uint32_t net, uint32_t bits, int rule)
 {
 	if (!bits)
 		return;
-	add(f->pcap, "ether[%d:4] & 0x%x = 0x%x and ", offset, mask_of(bits), net & mask_of(bits));
-	add(f->assembly, "LD32 %d\nPUSH 0x%x\nAND\nPUSH 0x%x\nJNE next%d\n", offset, mask_of(bits), net & mask_of(bits), rule);
+	add(f->pcap, "ether[%d:4] & 0x%x = 0x%x and ", offset, BENCH_MASK(bits), net & BENCH_MASK(bits));
+	add(f->assembly, "LD32 %d\nPUSH 0x%x\nAND\nPUSH 0x%x\nJNE next%d\n", offset, BENCH_MASK(bits), net & BENCH_MASK(bits),
+	    rule);
 }
 
 static void make_f3(struct bench_filter *f)
 {
 	add(f->pcap, "ether[12:2] = 0x800 and (");
 	add(f->assembly, IS_IP4);
-	for (int i = 0; i < 20; i++) {
+	for (int i = 0; i < RULES; i++) {
 		const struct rule *r = &policy[i];
 
 		add(f->pcap, "%s(", i ? " or " : "");
@@ -106,19 +83,17 @@ static void make_f3(struct bench_filter *f)
 	add(f->assembly, "JMP drop\n" END);
 }
 
-/* One 16-bit field against n ports. */
+#define PORT_ROW(port) port,
+static const uint16_t ports[] = {BENCH_PORTS64(PORT_ROW)};
+
+/* One 16-bit field against the first n ports. */
 static void add_ports(struct bench_filter *f, int n)
 {
-	static const uint16_t known[] = {443,  22,   25,   110,  143,  993, 995, 587, 465, 3306,
-					 5432, 6379, 8080, 8443, 9200, 21,  23,  389, 636, 80};
-
 	add(f->pcap, "(");
 	add(f->assembly, "LD16 36\n");
 	for (int i = 0; i < n; i++) {
-		uint32_t port = i < 20 ? known[i] : 20000u + 137u * (uint32_t)i;
-
-		add(f->pcap, "%sether[36:2] = %u", i ? " or " : "", port);
-		add(f->assembly, "DUP\nPUSH %u\nJEQ accept\n", port);
+		add(f->pcap, "%sether[36:2] = %u", i ? " or " : "", ports[i]);
+		add(f->assembly, "DUP\nPUSH %u\nJEQ accept\n", ports[i]);
 	}
 	add(f->pcap, ")");
 	add(f->assembly, "JMP drop\n" END);
@@ -136,18 +111,20 @@ static void make_ports(struct bench_filter *f)
 	add_ports(f, 64);
 }
 
-/* 24 source networks of different lengths. */
+#define CIDR_ROW(net, bits) {net, bits},
+static const struct {
+	uint32_t net, bits;
+} networks[] = {BENCH_NETWORKS(CIDR_ROW)};
+
 static void make_cidr(struct bench_filter *f)
 {
 	add(f->pcap, "ether[12:2] = 0x800 and (");
 	add(f->assembly, IS_IP4);
-	for (uint32_t i = 0; i < 24; i++) {
-		uint32_t bits = 12 + i % 13,
-			 net = i % 3 == 2 ? PACKET_IP(10, 1, 8 * i, 0) : PACKET_IP(20 + 7 * i, 16 * i, 5 * i, 0);
+	for (size_t i = 0; i < sizeof(networks) / sizeof(*networks); i++) {
+		uint32_t mask = BENCH_MASK(networks[i].bits), net = networks[i].net;
 
-		net &= mask_of(bits);
-		add(f->pcap, "%sether[26:4] & 0x%x = 0x%x", i ? " or " : "", mask_of(bits), net);
-		add(f->assembly, "LD32 26\nPUSH 0x%x\nAND\nPUSH 0x%x\nJEQ accept\n", mask_of(bits), net);
+		add(f->pcap, "%sether[26:4] & 0x%x = 0x%x", i ? " or " : "", mask, net);
+		add(f->assembly, "LD32 26\nPUSH 0x%x\nAND\nPUSH 0x%x\nJEQ accept\n", mask, net);
 	}
 	add(f->pcap, ")");
 	add(f->assembly, "JMP drop\n" END);
@@ -169,28 +146,4 @@ void bench_filter_make(int i, struct bench_filter *f)
 	memset(f, 0, sizeof(*f));
 	f->name = filters[i].name;
 	filters[i].make(f);
-}
-
-int bench_packets_make(struct bench_packets *set, uint32_t n, uint64_t seed)
-{
-	struct traffic_config config;
-	struct traffic *t;
-	uint8_t buf[PACKET_BYTES];
-	uint64_t time_us;
-	uint32_t len;
-
-	traffic_config_init(&config);
-	config.seed = seed;
-	config.share[TRAFFIC_MALFORMED] = 0;
-	t = traffic_new(&config);
-	if (!t)
-		return -ENOMEM;
-	for (set->n = 0; set->n < n && traffic_next(t, buf, &len, &time_us); set->n++) {
-		uint32_t kept = len < BENCH_SLOT_BYTES ? len : BENCH_SLOT_BYTES;
-
-		memcpy(set->bytes[set->n], buf, kept);
-		set->packets[set->n] = (struct vfm_packet){set->bytes[set->n], kept, 0, time_us};
-	}
-	traffic_free(t);
-	return 0;
 }

@@ -91,6 +91,16 @@ int rte_peer_insert(struct rte_peer *p, uint64_t key)
 	return 0;
 }
 
+uint64_t rte_peer_add(struct rte_peer *p, uint64_t key, uint64_t delta)
+{
+	int at = rte_hash_lookup(p->hash, &key);
+
+	if (at < 0)
+		return 0;
+	p->counters[at] += delta;
+	return p->counters[at];
+}
+
 void rte_peer_update_single(struct rte_peer *p, const uint64_t *keys, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
