@@ -22,6 +22,8 @@ struct bench_interval {
 
 /* Monotonic nanoseconds. */
 uint64_t bench_now_ns(void);
+/* Nanoseconds of this thread's processor time: on a machine with other work the time that others ran in between does not count. */
+uint64_t bench_thread_ns(void);
 /* Appends a round; beyond BENCH_MAX_ROUNDS it is ignored. */
 void bench_add(struct bench_series *s, double ns);
 struct bench_interval bench_median(const struct bench_series *s);

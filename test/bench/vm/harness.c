@@ -1,23 +1,11 @@
-/* harness.c: see cases.h.
- *
- * Time is this thread's processor time: on a machine with other work the time that others ran in between is not an engine's.
- */
+/* harness.c: see cases.h. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "test/bench/vm/cases.h"
 #include "test/bench/vm/engines.h"
 #include "vm/asm.h"
-
-static uint64_t thread_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 bool bench_wanted(const char *only, const char *name)
 {
@@ -73,15 +61,15 @@ void bench_engines_choose(struct bench_engines *list, const char *only)
 
 double bench_time(const struct bench_engine *e, const struct bench_pass *pass)
 {
-	uint64_t start = thread_ns(), end, baseline;
+	uint64_t start = bench_thread_ns(), end, baseline;
 
 	if (e->baseline)
 		e->baseline(e->self, pass);
-	end = thread_ns();
+	end = bench_thread_ns();
 	baseline = e->baseline ? end - start : 0;
-	start = thread_ns();
+	start = bench_thread_ns();
 	e->pass(e->self, pass);
-	end = thread_ns();
+	end = bench_thread_ns();
 	return (double)(end - start) - (double)baseline;
 }
 
