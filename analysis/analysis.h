@@ -47,6 +47,9 @@ struct split {
 /* 0 or -ENOMEM. Free with objects_fini. */
 int objects_find(const struct ir *ir, struct objects *o);
 void objects_fini(struct objects *o);
+/* Part of objects_find (partial.c): makes partial the owned objects of every table all of whose sites combine what is there with another
+ * value (t[k] := t[k] | d, t[k] + d, the larger or the smaller of t[k] and x). 0 or -ENOMEM. */
+int partial_find(const struct ir *ir, struct objects *o);
 
 /* Searches for a certificate: of those accepted, the one with most packet bits. 0 or -ENOMEM. Free with split_fini. */
 int split_search(const struct ir *ir, const struct objects *o, struct split *s);

@@ -77,5 +77,7 @@ const struct cert_site *cert_site_at(const struct cert *c, uint32_t pc);
 /* Proves the certificate for the program. 0, or -EINVAL (refused) with the reason in words, or -ENOMEM. Time and memory are linear in
  * the program for programs of ordinary shape; what exceeds the checker's bounds is refused. */
 int cert_check(const struct cert *c, const struct program *p, char *why, size_t why_bytes);
+/* The same for what the certificate says of the sites that it lists, and of nothing else: no steering program, no rows. */
+int cert_check_listed(const struct cert *c, const struct program *p, char *why, size_t why_bytes);
 
 #endif

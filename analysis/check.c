@@ -10,8 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/cert.h"
-#include "analysis/check_flow.h"
+#include "analysis/check_region.h"
 #include "analysis/fault.h"
 
 #define MAX_RETURNS 256
@@ -34,6 +33,7 @@ struct seen_site {
 struct checker {
 	const struct cert *cert;
 	const struct program *program;
+	bool listed_only; /* owned sites are not looked at */
 	struct term_pool *pool;
 	char *why;
 	size_t why_bytes;
@@ -86,9 +86,8 @@ static int check_listed(struct checker *c, uint32_t i)
 		return refuse(c, "listed sites are not in ascending order at %u", s->pc);
 	if (!insn || !is_access(insn->op) || insn->table != s->table)
 		return refuse(c, "listed site %u is no access to table %u", s->pc, s->table);
-	if (s->partial && s->merge_class != CERT_SUM && s->merge_class != CERT_CONSTANT)
-		return refuse(c, "site %u: merge class %s cannot be proved yet, only sum and constant", s->pc,
-			      cert_class_name(s->merge_class));
+	if (s->partial && s->merge_class >= CERT_CLASSES)
+		return refuse(c, "site %u: there is no merge class %u", s->pc, s->merge_class);
 	return 0;
 }
 
@@ -328,17 +327,36 @@ static bool one_constant(const struct checker *c, const struct flow_value *v, ui
 	return v->n > 0;
 }
 
+/* Is what the site stores its own entry's value, combined with others by the class's operation? */
+static bool stores_combined(const struct checker *c, const struct flow_visit *v, const struct cert_site *s)
+{
+	const struct flow_part *p = &v->b->part;
+
+	if (v->region)
+		return v->region->stores >> s->merge_class & 1;
+	return v->b->tainted && (p->forms >> s->merge_class & 1) && p->table == s->table && p->key == value_known(c->pool, v->a);
+}
+
 static int check_partial(struct checker *c, const struct flow_visit *v, const struct cert_site *s, uint64_t *constant)
 {
 	const struct program_table *t = &c->program->tables[c->program->table_index[s->table]];
+	const char *class = cert_class_name(s->merge_class);
 
 	if (t->idle_s)
 		return refuse(c, "at %u: table %u has an idle time-out, so it cannot be partial", s->pc, s->table);
-	if (s->merge_class == CERT_SUM && !is_op(v->insn->op, VFM_OP_FLOW_ADD, VFM_OP_FLOW_ADD_T))
-		return refuse(c, "at %u: a site of class sum must be FLOW_ADD", s->pc);
-	if (s->merge_class == CERT_CONSTANT && (!is_op(v->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T) ||
-						(!one_constant(c, v->b, constant) && !FAULT(ANY_STORES_MERGE))))
-		return refuse(c, "at %u: a site of class constant must store one constant", s->pc);
+	if (is_op(v->insn->op, VFM_OP_FLOW_LOAD, VFM_OP_FLOW_LOAD_T))
+		return 0; /* check_taint looks after what becomes of it */
+	if (is_op(v->insn->op, VFM_OP_FLOW_ADD, VFM_OP_FLOW_ADD_T) && s->merge_class == CERT_SUM)
+		return 0;
+	if (!is_op(v->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T))
+		return refuse(c, "at %u: a site of class %s cannot be %s", s->pc, class, vfm_ops[v->insn->op].mnemonic);
+	if (s->merge_class == CERT_CONSTANT)
+		return !v->region && !v->b->tainted && (one_constant(c, v->b, constant) || FAULT(ANY_STORES_MERGE))
+			       ? 0
+			       : refuse(c, "at %u: a site of class constant must store one constant, whatever is there", s->pc);
+	if (!stores_combined(c, v, s))
+		return refuse(c, "at %u: what is stored is not proved to be the class %s of the entry and another value", s->pc,
+			      class);
 	return 0;
 }
 
@@ -375,14 +393,19 @@ static bool is_partial_site(const void *arg, const struct vfm_insn *insn)
 	return s && s->partial;
 }
 
-/* A value loaded from a partial object decides nothing: it may only be dropped. */
+/* A value loaded from a partial object decides nothing: it may be dropped, be stored back as its class allows, and be compared where
+ * nothing but its own entry can tell. */
 static int check_taint(struct checker *c, const struct flow_visit *v)
 {
 	uint16_t flags = vfm_ops[v->insn->op].flags;
 	bool a = v->a && v->a->tainted, b = v->b && v->b->tainted;
 
+	if (v->region)
+		return 0;
 	if (flags & VFM_F_DIVIDE)
 		a = false; /* only the divisor decides */
+	if (is_op(v->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T) && is_partial_site(c, v->insn))
+		b = false; /* check_partial looks at it */
 	if (a || b)
 		return refuse(c, "at %u: %s uses a value loaded from a partial object", v->insn->pc, vfm_ops[v->insn->op].mnemonic);
 	return 0;
@@ -398,8 +421,11 @@ static int visit_program(void *arg, const struct flow_visit *v)
 	if (err || !is_access(v->insn->op))
 		return err;
 	listed = listed_at(c, v->insn->pc);
+	if (v->region && !(listed && listed->partial))
+		return refuse(c, "at %u: %s is done or not as a partial object decides", v->insn->pc,
+			      vfm_ops[v->insn->op].mnemonic);
 	if (!listed)
-		err = check_owned(c, v);
+		err = c->listed_only ? 0 : check_owned(c, v);
 	else if (listed->partial)
 		err = check_partial(c, v, listed, &constant);
 	else if ((vfm_ops[v->insn->op].flags & VFM_F_UPDATE) && !FAULT(CHECK_NO_CONFIG))
@@ -431,6 +457,11 @@ static bool keys_may_meet(const struct checker *c, const struct seen_site *x, co
 	return false;
 }
 
+static bool stores(const struct seen_site *s)
+{
+	return is_op(s->insn->op, VFM_OP_FLOW_STORE, VFM_OP_FLOW_STORE_T);
+}
+
 static int check_pair(struct checker *c, const struct seen_site *listed, const struct seen_site *other)
 {
 	if (listed->insn->table != other->insn->table)
@@ -439,7 +470,7 @@ static int check_pair(struct checker *c, const struct seen_site *listed, const s
 		if (!other->listed || !other->listed->partial || other->listed->merge_class != listed->listed->merge_class)
 			return refuse(c, "table %u: partial site %u shares its table with site %u of another kind",
 				      listed->insn->table, listed->insn->pc, other->insn->pc);
-		if (listed->constant != other->constant && !FAULT(ANY_STORES_MERGE))
+		if (stores(listed) && stores(other) && listed->constant != other->constant)
 			return refuse(c, "table %u: sites %u and %u store different constants", listed->insn->table,
 				      listed->insn->pc, other->insn->pc);
 		return 0;
@@ -460,33 +491,50 @@ static int check_pairs(struct checker *c)
 	return err;
 }
 
-int cert_check(const struct cert *cert, const struct program *p, char *why, size_t why_bytes)
+static int check_all(struct checker *c)
 {
-	struct checker c = {.cert = cert, .program = p, .why = why, .why_bytes = why_bytes};
-	struct flow_options options = {.visit = visit_program, .taints = is_partial_site, .arg = &c};
-	int err = check_form(&c);
+	struct flow_options options = {.visit = visit_program, .taints = is_partial_site, .arg = c};
+	int err = check_form(c);
 
 	if (err)
 		return err;
-	c.pool = term_pool_new();
-	c.returns = calloc(MAX_RETURNS, sizeof(*c.returns));
-	if (!c.pool || !c.returns) {
-		err = -ENOMEM;
-		goto out;
-	}
-	err = check_steer(&c);
+	c->pool = term_pool_new();
+	c->returns = calloc(MAX_RETURNS, sizeof(*c->returns));
+	if (!c->pool || !c->returns)
+		return -ENOMEM;
+	err = c->listed_only ? 0 : check_steer(c);
 	if (!err)
-		err = flow_error(&c, flow_run(&p->proof, c.pool, &options), "program");
+		err = flow_error(c, flow_run(&c->program->proof, c->pool, &options), "program");
 	if (!err)
-		err = check_pairs(&c);
+		err = check_pairs(c);
 	/* Conclusions drawn from a failed pool mean nothing. */
-	if (!err && term_pool_failed(c.pool))
-		err = refuse(&c, "the program is too large or too tangled for the checker's bounds");
-out:
-	for (uint32_t i = 0; i < c.n_seen; i++)
-		free(c.seen[i]);
-	free(c.seen);
-	free(c.returns);
-	term_pool_free(c.pool);
+	if (!err && term_pool_failed(c->pool))
+		err = refuse(c, "the program is too large or too tangled for the checker's bounds");
 	return err;
+}
+
+static int run_checker(struct checker *c)
+{
+	int err = check_all(c);
+
+	for (uint32_t i = 0; i < c->n_seen; i++)
+		free(c->seen[i]);
+	free(c->seen);
+	free(c->returns);
+	term_pool_free(c->pool);
+	return err;
+}
+
+int cert_check(const struct cert *cert, const struct program *p, char *why, size_t why_bytes)
+{
+	struct checker c = {.cert = cert, .program = p, .why = why, .why_bytes = why_bytes};
+
+	return run_checker(&c);
+}
+
+int cert_check_listed(const struct cert *cert, const struct program *p, char *why, size_t why_bytes)
+{
+	struct checker c = {.cert = cert, .program = p, .listed_only = true, .why = why, .why_bytes = why_bytes};
+
+	return run_checker(&c);
 }

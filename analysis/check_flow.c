@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "analysis/check_flow.h"
+#include "analysis/check_region.h"
 
 #define MAX_STATE_BYTES (512u << 20)
 #define MAX_VISITS      200 /* of one block; facts and alternatives settle long before in any program of sense */
@@ -28,6 +28,7 @@ struct flow {
 	uint32_t n_queued;
 	int err;
 	bool visiting;
+	bool regions; /* branches on statistics may be followed */
 	/* The block being run: */
 	bool dead; /* no alternative left: control cannot come here */
 	uint32_t sp;
@@ -35,87 +36,13 @@ struct flow {
 	struct flow_value stack[VFM_STACK_SLOTS + 3];
 };
 
-static void value_unknown(struct flow_value *v, struct term_pool *pool, unsigned bits)
-{
-	v->n = 1;
-	facts_none(&v->alt[0].facts);
-	v->alt[0].vec = vec_unknown(pool, bits);
-}
-
-static void value_one(struct flow_value *v, uint32_t vec)
-{
-	v->n = 1;
-	v->tainted = false;
-	facts_none(&v->alt[0].facts);
-	v->alt[0].vec = vec;
-}
-
-static size_t value_bytes(const struct flow_value *v)
-{
-	return offsetof(struct flow_value, alt) + v->n * sizeof(v->alt[0]);
-}
-
-/* Copies what is used of it: most values have one alternative. */
-static void value_copy(struct flow_value *to, const struct flow_value *from)
-{
-	memcpy(to, from, value_bytes(from));
-}
-
-/* Adds an alternative; equal vectors keep what both facts say. */
-static void value_add(struct flow_value *v, struct term_pool *pool, const struct facts *facts, uint32_t vec)
-{
-	for (uint32_t i = 0; i < v->n; i++)
-		if (v->alt[i].vec == vec) {
-			facts_join(&v->alt[i].facts, facts);
-			return;
-		}
-	if (v->n == ALTERNATIVES) {
-		value_unknown(v, pool, VEC_BITS);
-		return;
-	}
-	/* One alternative unknown in all bits covers every other, under what both facts say. */
-	if (v->n == 1 && v->alt[0].vec == vec_unknown(pool, VEC_BITS)) {
-		facts_join(&v->alt[0].facts, facts);
-		return;
-	}
-	v->alt[v->n].facts = *facts;
-	v->alt[v->n].vec = vec;
-	v->n++;
-}
-
-static bool value_equal(const struct flow_value *a, const struct flow_value *b)
-{
-	if (a->n != b->n || a->tainted != b->tainted)
-		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (a->alt[i].vec != b->alt[i].vec || !facts_equal(&a->alt[i].facts, &b->alt[i].facts))
-			return false;
-	return true;
-}
-
-/* What v may be under the facts of the path: alternatives that contradict them go, the others learn them. */
-static void value_on_path(struct flow_value *v, const struct facts *facts)
-{
-	uint32_t kept = 0;
-
-	for (uint32_t i = 0; i < v->n; i++) {
-		struct facts both = v->alt[i].facts;
-
-		if (!facts_meet(&both, facts))
-			continue;
-		v->alt[kept].facts = both;
-		v->alt[kept].vec = v->alt[i].vec;
-		kept++;
-	}
-	v->n = kept;
-}
-
 static struct flow_value *push(struct flow *f)
 {
 	struct flow_value *v = &f->stack[f->sp++];
 
 	v->n = 0;
 	v->tainted = false;
+	v->part = (struct flow_part){0};
 	return v;
 }
 
@@ -137,7 +64,7 @@ static void apply_binary(struct flow *f, const struct vfm_insn *insn)
 	value_copy(&b, &f->stack[--f->sp]);
 	value_copy(&a, &f->stack[--f->sp]);
 	out = push(f);
-	out->tainted = a.tainted || b.tainted;
+	value_combine_taint(out, insn->op, &a, &b);
 	for (uint32_t i = 0; i < a.n; i++)
 		for (uint32_t j = 0; j < b.n; j++) {
 			struct facts both = a.alt[i].facts;
@@ -190,13 +117,18 @@ static void apply_access(struct flow *f, const struct vfm_insn *insn)
 {
 	const struct vfm_op_info *info = &vfm_ops[insn->op];
 	bool taints = f->options->taints && f->options->taints(f->options->arg, insn);
+	struct flow_value *v;
+	uint32_t key;
 
 	f->sp -= info->pops;
+	key = value_known(f->pool, &f->stack[f->sp]);
 	if (!info->pushes)
 		return;
-	push(f);
-	value_unknown(&f->stack[f->sp - 1], f->pool, VEC_BITS);
-	f->stack[f->sp - 1].tainted = taints;
+	v = push(f);
+	value_unknown(v, f->pool, VEC_BITS);
+	v->tainted = taints;
+	if (taints && key != VEC_NONE && (info->flags & VFM_F_UPDATE) == 0)
+		v->part = (struct flow_part){.forms = UINT8_MAX, .loaded = true, .table = insn->table, .key = key, .pc = insn->pc};
 }
 
 static void apply_stack(struct flow *f, const struct vfm_insn *insn)
@@ -268,10 +200,8 @@ static void apply(struct flow *f, const struct vfm_insn *insn)
 	case VFM_OP_PKTLEN:
 	case VFM_OP_INPUT:
 	case VFM_OP_HDR:
-		value_one(push(f), vec_leaf(f->pool, insn->op, insn->op == VFM_OP_HDR ? insn->imm : 0));
-		break;
 	case VFM_OP_NOW:
-		value_one(push(f), vec_unknown(f->pool, VEC_BITS));
+		value_one(push(f), vec_leaf(f->pool, insn->op, insn->op == VFM_OP_HDR ? insn->imm : 0));
 		break;
 	default:
 		if (vfm_ops[insn->op].flags & (VFM_F_READ | VFM_F_UPDATE))
@@ -357,7 +287,7 @@ static int slot_merge(struct flow *f, struct flow_value **slot, const struct flo
 		return slot_set(f, slot, in);
 	}
 	value_copy(&merged, *slot);
-	merged.tainted = merged.tainted || in->tainted;
+	value_join_taint(&merged, in);
 	for (uint32_t i = 0; i < in->n; i++)
 		value_add(&merged, f->pool, &in->alt[i].facts, in->alt[i].vec);
 	if (value_equal(&merged, *slot))
@@ -424,28 +354,91 @@ static bool assume_branch(const struct flow *f, const struct vfm_insn *insn, con
 	return any;
 }
 
-static int flow_branch(struct flow *f, const struct vfm_insn *insn, uint32_t next)
+/* Does the branch at the end of the block start a region? */
+static bool starts_region(const struct flow *f, uint32_t at, struct region *region)
 {
+	struct region_start start = {
+		.proof = f->proof,
+		.pool = f->pool,
+		.options = f->options,
+		.facts = &f->facts,
+		.stack = f->stack,
+		.sp = f->sp,
+		.at = at,
+	};
+
+	if (!f->regions || !(vfm_ops[f->proof->insns[at].op].flags & VFM_F_COND))
+		return false;
+	if (!f->stack[f->sp - 1].tainted && !f->stack[f->sp - 2].tainted)
+		return false;
+	return region_follow(&start, region) && (region->returns || f->states[region->join]);
+}
+
+/* Goes on where the ways through the region meet. */
+static int flow_past(struct flow *f, const struct region *region)
+{
+	if (region->returns)
+		return 0;
+	f->sp = region->sp;
+	for (uint32_t i = 0; i < region->n_slots; i++) {
+		struct flow_value *v = &f->stack[f->sp - region->n_slots + i];
+		const struct region_slot *slot = &region->slots[i];
+
+		if (slot->kind == REGION_SAME)
+			continue;
+		value_one(v, slot->kind == REGION_KNOWN ? slot->vec : vec_unknown(f->pool, VEC_BITS));
+		v->tainted = slot->kind == REGION_TAINTED;
+		v->part = slot->part;
+	}
+	return flow_into(f, region->join, &f->facts);
+}
+
+static int flow_branch(struct flow *f, uint32_t at)
+{
+	const struct vfm_insn *insn = &f->proof->insns[at];
 	uint32_t target = (uint32_t)vfm_proof_index(f->proof, insn->target);
+	struct region region;
 	struct flow_value a, b;
 	struct facts facts;
 	int err = 0;
 
 	if (insn->op == VFM_OP_JMP)
 		return flow_into(f, target, &f->facts);
+	if (starts_region(f, at, &region))
+		return flow_past(f, &region);
 	value_copy(&b, &f->stack[--f->sp]);
 	value_copy(&a, &f->stack[--f->sp]);
 	if (assume_branch(f, insn, &a, &b, true, &facts))
 		err = flow_into(f, target, &facts);
 	if (!err && assume_branch(f, insn, &a, &b, false, &facts))
-		err = flow_into(f, next, &facts);
+		err = flow_into(f, at + 1, &facts);
 	return err;
 }
 
-static int show(struct flow *f, const struct vfm_insn *insn)
+/* Shows a region's accesses: all with its key, stores with its x. */
+static int show_region(struct flow *f, const struct region *region)
 {
+	struct flow_value key, x;
+	int err = 0;
+
+	value_one(&key, region->key);
+	value_one(&x, region->x == VEC_NONE ? vec_unknown(f->pool, VEC_BITS) : region->x);
+	for (uint32_t i = 0; i < region->n_accesses && !err; i++) {
+		struct flow_visit v = {.insn = region->accesses[i], .facts = &f->facts, .a = &key, .region = region};
+
+		v.b = vfm_ops[v.insn->op].pops == 2 ? &x : NULL;
+		err = f->options->visit(f->options->arg, &v);
+	}
+	return err;
+}
+
+static int show(struct flow *f, uint32_t at)
+{
+	const struct vfm_insn *insn = &f->proof->insns[at];
 	const struct vfm_op_info *info = &vfm_ops[insn->op];
 	struct flow_visit v = {.insn = insn, .facts = &f->facts};
+	struct region region;
+	int err;
 
 	if (!f->visiting)
 		return 0;
@@ -456,7 +449,10 @@ static int show(struct flow *f, const struct vfm_insn *insn)
 		v.b = &f->stack[f->sp - 1];
 	if (info->pops)
 		v.a = &f->stack[f->sp - info->pops];
-	return f->options->visit(f->options->arg, &v);
+	if (starts_region(f, at, &region))
+		v.region = &region;
+	err = f->options->visit(f->options->arg, &v);
+	return err || !v.region ? err : show_region(f, &region);
 }
 
 static void enter(struct flow *f, const struct flow_state *s)
@@ -475,14 +471,14 @@ static int run_block(struct flow *f, uint32_t i)
 	for (;; i++) {
 		const struct vfm_insn *insn = &f->proof->insns[i];
 		uint16_t flags = vfm_ops[insn->op].flags;
-		int err = show(f, insn);
+		int err = show(f, i);
 
 		if (err || insn->op == VFM_OP_RET)
 			return err;
 		if (term_pool_failed(f->pool))
 			return -E2BIG;
 		if (flags & VFM_F_JUMP)
-			return f->visiting ? 0 : flow_branch(f, insn, i + 1);
+			return f->visiting ? 0 : flow_branch(f, i);
 		apply(f, insn);
 		if (f->dead)
 			return 0;
@@ -537,6 +533,7 @@ int flow_run(const struct vfm_proof *proof, struct term_pool *pool, const struct
 	f->proof = proof;
 	f->pool = pool;
 	f->options = options;
+	f->regions = options->taints && region_possible(proof, VFM_DEFAULT_INSN_LIMIT);
 	f->states = calloc(proof->n, sizeof(struct flow_state *));
 	if (!f->states || make_states(f))
 		goto out;

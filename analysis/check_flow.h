@@ -5,28 +5,19 @@
 #ifndef ANALYSIS_CHECK_FLOW_H
 #define ANALYSIS_CHECK_FLOW_H
 
-#include "analysis/check_fact.h"
+#include "analysis/check_value.h"
 #include "vm/program.h"
 
-#define ALTERNATIVES 8
-
-struct alternative {
-	struct facts facts;
-	uint32_t vec;
-};
-
-struct flow_value {
-	uint32_t n;
-	bool tainted; /* may depend on a value loaded from a table that `taints` */
-	struct alternative alt[ALTERNATIVES];
-};
-
 /* What a visitor is shown, for every reachable instruction that accesses a table, may fault, branches or returns; after the
- * fixpoint, in ascending order of address. Operands are those popped, a below b; PICK and the like are not shown. */
+ * fixpoint, in ascending order of address; the accesses of a region (check_region.h) with the branch that starts it. Operands are
+ * those popped, a below b; PICK and the like are not shown. */
+struct region;
+
 struct flow_visit {
 	const struct vfm_insn *insn;
 	const struct facts *facts;      /* true on all paths to the instruction */
 	const struct flow_value *a, *b; /* NULL: not popped */
+	const struct region *region;    /* a branch on a tainted value that starts one, or an access inside one; else NULL */
 };
 
 struct flow_options {

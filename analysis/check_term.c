@@ -220,6 +220,11 @@ const uint32_t *vec_origins(const struct term_pool *p, uint32_t vec)
 	return p->vecs[vec].origin;
 }
 
+bool vec_is_known(const struct term_pool *p, uint32_t vec)
+{
+	return p->vecs[vec].known;
+}
+
 bool vec_is_const(const struct term_pool *p, uint32_t vec, uint64_t *v)
 {
 	*v = p->vecs[vec].value;

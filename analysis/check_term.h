@@ -1,9 +1,9 @@
 /* check_term.h: values as the certificate checker sees them: vectors of 64 bit origins, hash-consed.
  *
- * A bit is 0, 1, bit b of a term, or unknown. A term is a value that depends on the packet (and the plan's seed) only, named by how
- * it is computed, so that equal computations get equal names: one byte of the packet, a header item, a hash, or an operation on
+ * A bit is 0, 1, bit b of a term, or unknown. A term is a value that depends on the packet, its time and the plan's seed only, named by
+ * how it is computed, so that equal computations get equal names: one byte of the packet, a header item, a hash, or an operation on
  * vectors without an unknown bit. Where a bit passes through shifts, masks and ORs unharmed, it keeps its origin: that is what lets
- * "bits 26-29 of the packet" be recognised inside a packed key. Table contents and time are unknown bits.
+ * "bits 26-29 of the packet" be recognised inside a packed key. Table contents are unknown bits.
  *
  * Part of the checker: includes only vm/isa.h of the project. */
 #ifndef ANALYSIS_CHECK_TERM_H
@@ -62,11 +62,13 @@ bool term_pool_failed(const struct term_pool *p);
 uint32_t vec_const(struct term_pool *p, uint64_t v);
 uint32_t vec_unknown(struct term_pool *p, unsigned bits); /* the upper 64 - bits are 0 */
 uint32_t vec_load(struct term_pool *p, uint32_t offset_vec, unsigned bytes);
-uint32_t vec_leaf(struct term_pool *p, uint8_t op, uint64_t imm); /* HASH5, HASH5S, PKTLEN, INPUT, HDR */
+uint32_t vec_leaf(struct term_pool *p, uint8_t op, uint64_t imm); /* HASH5, HASH5S, PKTLEN, INPUT, HDR, NOW */
 uint32_t vec_unary(struct term_pool *p, uint8_t op, uint32_t a);
 uint32_t vec_binary(struct term_pool *p, uint8_t op, uint32_t a, uint32_t b);
 
 const uint32_t *vec_origins(const struct term_pool *p, uint32_t vec);
+/* Is no bit unknown? */
+bool vec_is_known(const struct term_pool *p, uint32_t vec);
 bool vec_is_const(const struct term_pool *p, uint32_t vec, uint64_t *v);
 /* Number of low bits outside which all are 0. */
 unsigned vec_width(const struct term_pool *p, uint32_t vec);

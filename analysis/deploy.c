@@ -1,5 +1,6 @@
 #include "analysis/deploy.h"
 
+#include "analysis/parts.h"
 #include "state/mix.h"
 #include "vm/file.h"
 #include "vm/filter.h"
@@ -69,6 +70,8 @@ int deploy_open(struct deploy *d, const struct deploy_options *o, struct diag_li
 			snprintf(why, DEPLOY_WHY_BYTES,
 				 "%s, %s: make a certificate with vfm-analyze --certificate, or use one shard",
 				 *reason ? reason : strerror(-rc), o->certificate ? o->certificate : "the plan");
+		else
+			rc = parts_check(d->plan, -1, o->insn_limit, NULL, why, DEPLOY_WHY_BYTES);
 	}
 	if (rc)
 		deploy_close(d);

@@ -71,7 +71,8 @@ static uint32_t *count_uses(const struct ir *ir)
 	return uses;
 }
 
-/* Every site adds and drops the sum; or every site stores one constant. Then parts merge exactly. */
+/* Every site adds and drops the sum; or every site stores one constant. Then parts merge exactly, and this needs no proof of how
+ * values flow (partial.c has what does). */
 static bool is_partial(const struct ir *ir, const struct object *o, const uint32_t *uses, uint8_t *merge_class)
 {
 	const struct ir_value *first = &ir->values[o->sites[0]];
@@ -170,6 +171,8 @@ int objects_find(const struct ir *ir, struct objects *o)
 	for (uint32_t i = 0; !err && i < o->n; i++)
 		classify(ir, &o->items[i], uses);
 	keep_partials_apart(o);
+	if (!err)
+		err = partial_find(ir, o);
 	if (err)
 		objects_fini(o);
 	free(uses);

@@ -1,9 +1,9 @@
 #include "controller/rehearse.h"
 
+#include "analysis/parts.h"
 #include "controller/draw.h"
 #include "controller/fleet.h"
 #include "controller/input.h"
-#include "state/merge.h"
 #include "state/mix.h"
 #include "vm/table_file.h"
 
@@ -532,34 +532,6 @@ static int collect_table(struct rehearsal *h, uint32_t shard, uint32_t table, ui
 	return fail(h, -ETIMEDOUT, "a shard's state cannot be read", "the cluster", "see the logs with --keep");
 }
 
-static const struct cert_site *partial_site(const struct rehearsal *h, uint8_t table)
-{
-	const struct cert *c = h->deploy.cert;
-	for (uint32_t i = 0; c && i < c->n_sites; i++)
-		if (c->sites[i].table == table && c->sites[i].partial)
-			return &c->sites[i];
-	return NULL;
-}
-
-/* The parts of one key become one entry. Certificates and merge classes are numbered alike (asserted in merge_parts). */
-static void merge_parts(const struct rehearsal *h, struct table_file *t)
-{
-	size_t kept = 0;
-	_Static_assert((int)CERT_SUM == (int)MERGE_SUM && (int)CERT_OR == (int)MERGE_OR && (int)CERT_MAX == (int)MERGE_MAX &&
-			       (int)CERT_MIN == (int)MERGE_MIN && (int)CERT_CONSTANT == (int)MERGE_CONSTANT,
-		       "one numbering");
-	table_file_sort(t);
-	for (size_t i = 0; i < t->n; i++) {
-		struct table_file_entry *last = kept ? &t->entries[kept - 1] : NULL, *e = &t->entries[i];
-		const struct cert_site *site = partial_site(h, e->table);
-		if (last && site && last->table == e->table && last->key == e->key)
-			last->value = merge_values((enum merge_class)site->merge_class, last->value, e->value);
-		else
-			t->entries[kept++] = *e;
-	}
-	t->n = kept;
-}
-
 static int collect(struct rehearsal *h)
 {
 	struct table_file t = {0};
@@ -568,7 +540,7 @@ static int collect(struct rehearsal *h)
 	for (uint32_t i = 0; i < h->effective.shards && !err; i++)
 		for (uint32_t k = 0; k < h->deploy.program->n_tables && !err; k++)
 			err = collect_table(h, i, k, clock, &t);
-	merge_parts(h, &t);
+	parts_merge(h->deploy.cert, &t);
 	FILE *out = err ? NULL : fopen(h->table, "w");
 	if (out && table_file_write(&t, out))
 		err = -EIO;

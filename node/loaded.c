@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/parts.h"
+
 int loaded_new(struct program *p, const struct cert *cert, const struct loaded_options *options, const struct table_file *preload,
 	       struct loaded **out, char *why, size_t why_bytes)
 {
@@ -22,6 +24,8 @@ int loaded_new(struct program *p, const struct cert *cert, const struct loaded_o
 	l->cores = options->cores;
 	l->owns_state = true;
 	rc = plan_new(p, cert, options->shards, 0, &l->plan, why, why_bytes);
+	if (!rc)
+		rc = parts_check(l->plan, options->state.idle_s, options->insn_limit, preload, why, why_bytes);
 	if (!rc)
 		rc = sharded_init(&l->sharded, l->plan, &options->state, preload);
 	for (uint32_t i = 0; i < l->cores && !rc; i++)

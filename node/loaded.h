@@ -24,7 +24,7 @@ struct loaded_options {
 	struct program_state_options state;
 };
 
-/* Takes the program over, also on failure. -EINVAL with why (the certificate is refused), -ENOTSUP (no such engine), -ENOSPC,
+/* Takes the program over, also on failure. With why: -EINVAL (the certificate is refused), -EPERM (parts_check); -ENOTSUP (no such engine), -ENOSPC,
  * -ENOMEM. preload may be empty. */
 int loaded_new(struct program *p, const struct cert *cert, const struct loaded_options *options, const struct table_file *preload,
 	       struct loaded **out, char *why, size_t why_bytes);

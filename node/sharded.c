@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "analysis/parts.h"
 #include "vm/verdict.h"
 
 /* The shard that a key of the table belongs to; -1: no one's in particular (configuration or parts). */
@@ -19,21 +20,12 @@ static int64_t home_of(const struct sharded *s, uint8_t table, uint64_t key)
 	return plan_shard_of_key(s->plan, projected);
 }
 
-/* Is some access to the table listed as partial? Then its entries are parts. */
-static const struct cert_site *partial_site(const struct plan *plan, uint8_t table)
-{
-	for (uint32_t i = 0; plan->cert && i < plan->cert->n_sites; i++)
-		if (plan->cert->sites[i].table == table && plan->cert->sites[i].partial)
-			return &plan->cert->sites[i];
-	return NULL;
-}
-
 /* A part must be counted once; a key in configuration may be read anywhere, also beside owned keys of its table. */
 static int preload_entry(struct sharded *s, const struct table_file_entry *e)
 {
 	const struct program *p = s->plan->program;
 	uint32_t index = (uint32_t)p->table_index[e->table];
-	uint32_t last = !p->tables[index].updated || partial_site(s->plan, e->table) ? 1 : s->n;
+	uint32_t last = !p->tables[index].updated || parts_site(s->plan->cert, e->table) ? 1 : s->n;
 	int rc = 0;
 
 	for (uint32_t i = 0; i < last && rc == 0; i++)
@@ -116,25 +108,6 @@ static void collect_entry(void *arg, uint64_t key, uint64_t value)
 		table_file_append(c->file, &(struct table_file_entry){.table = c->table, .key = key, .value = value});
 }
 
-/* Adds up the parts of a sum; of parts that all store one constant, one is kept. */
-static void merge_parts(const struct plan *plan, struct table_file *t)
-{
-	size_t kept = 0;
-
-	table_file_sort(t);
-	for (size_t i = 0; i < t->n; i++) {
-		struct table_file_entry *last = kept ? &t->entries[kept - 1] : NULL;
-
-		if (!last || last->table != t->entries[i].table || last->key != t->entries[i].key) {
-			t->entries[kept++] = t->entries[i];
-			continue;
-		}
-		if (partial_site(plan, last->table)->merge_class == CERT_SUM)
-			last->value += t->entries[i].value;
-	}
-	t->n = kept;
-}
-
 int sharded_collect(struct sharded *s, struct table_file *t)
 {
 	uint64_t clock_us = 0;
@@ -147,12 +120,12 @@ int sharded_collect(struct sharded *s, struct table_file *t)
 		for (uint32_t j = 0; j < s->shards[i]->n_tables && rc == 0; j++) {
 			struct collector c = {.sharded = s, .file = t, .shard = i, .table = s->plan->program->tables[j].number};
 
-			c.parts = partial_site(s->plan, c.table) != NULL;
+			c.parts = parts_site(s->plan->cert, c.table) != NULL;
 			rc = shard_visit(s->shards[i], j, collect_entry, &c);
 		}
 	}
 	if (rc || t->failed)
 		return -ENOMEM;
-	merge_parts(s->plan, t);
+	parts_merge(s->plan->cert, t);
 	return 0;
 }

@@ -23,8 +23,8 @@ void sharded_fini(struct sharded *s);
 /* Steers and runs n packets, at most ENGINE_BURST_PACKETS; those that the guard refuses get VERDICT_ERROR_GUARD and touch nothing. */
 void sharded_run(struct sharded *s, struct engine *e, const struct vfm_packet *packets, uint32_t n, struct vfm_result *results);
 
-/* Brings every clock to the latest one and appends the merged tables: each key once, from the shard it belongs to; parts of sums
- * added. -ENOMEM. */
+/* Brings every clock to the latest one and appends the merged tables: each key once, from the shard it belongs to; parts
+ * merged as their class says. -ENOMEM. */
 int sharded_collect(struct sharded *s, struct table_file *t);
 
 #endif

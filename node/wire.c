@@ -132,6 +132,8 @@ static int say_not_loaded(const struct wire_options *o, int rc, const char *why)
 {
 	if (rc == -ENOTSUP)
 		return failed("not built in", engine_kind_name(o->engine), "use --engine interp"), WIRE_USAGE;
+	if (rc == -EPERM)
+		return fprintf(stderr, "vfm-node: %s\n", why), WIRE_UNUSABLE;
 	if (rc == -EINVAL && *why)
 		return failed(why, o->certificate ? o->certificate : "the plan",
 			      "make a certificate with vfm-analyze --certificate");
@@ -153,7 +155,7 @@ static int load(const struct wire_options *o, uint32_t cores, struct loaded **ou
 	struct table_file preload = {0};
 	struct program *program = NULL;
 	struct cert *cert = NULL;
-	char why[256] = "";
+	char why[512] = "";
 	int status = read_filter(o, &program), rc;
 
 	if (status == WIRE_DONE)

@@ -2,7 +2,7 @@
  *
  * A partial object's updates are t[k] := t[k] (+) d with one associative, commutative operation that has an identity, so partial
  * values merge in any order and grouping to the single instance's value. The identity is 0 in every class, which is also what an
- * absent entry loads as. The laws are tested for every row.
+ * absent entry loads as. All but sum are idempotent: a part that is merged twice counts once. The laws are tested for every row.
  */
 #ifndef STATE_MERGE_H
 #define STATE_MERGE_H

@@ -9,6 +9,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "analysis/parts.h"
 #include "node/ordered.h"
 #include "node/report.h"
 #include "vm/file.h"
@@ -358,7 +359,7 @@ static int make_plan(struct run *run)
 	const struct options *o = run->options;
 	struct cert *cert = o->certificate ? malloc(sizeof(*cert)) : NULL;
 	int status = STATUS_DONE;
-	char why[256];
+	char why[512];
 
 	if (o->certificate && !cert)
 		return failed("out of memory", o->certificate, "close other programs");
@@ -369,6 +370,11 @@ static int make_plan(struct run *run)
 		status = failed(*why ? why : "out of memory", cert ? o->certificate : "the plan",
 				"make a certificate with vfm-analyze --certificate");
 	free(cert);
+	if (status == STATUS_DONE && !o->flat &&
+	    parts_check(run->plan, o->idle_s, o->insn_limit, &run->preload, why, sizeof(why))) {
+		fprintf(stderr, "vfm-test: %s\n", why);
+		status = STATUS_UNUSABLE;
+	}
 	return status;
 }
 

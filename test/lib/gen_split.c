@@ -88,11 +88,80 @@ static void write_condition(struct writer *w)
 	say(w, "%sPUSH %u\n%s next%d\n", any_field(w), constants[gen_below(&w->rng, 8)], jumps[gen_below(&w->rng, 4)], w->labels);
 }
 
+/* What statistics are made of: packet fields, lengths, time, now and then another table's value. */
+static const char *operand(struct writer *w)
+{
+	static const char *const operands[] = {"PKTLEN\n", "LD8 47\n", "LD16 36\n",
+					       "NOW\n",    "PUSH 5\n", "LD8 23\nPUSH 0x100\nOR\n"};
+
+	return gen_chance(&w->rng, 5) ? "PUSH 0\nFLOW_LOAD 1\n" : operands[gen_below(&w->rng, 6)];
+}
+
+/* The larger or smaller of what is there and a value: "if it is, store" or "store what is". Now and then the branch is another, what is
+ * stored is not what was compared, or something else depends on the branch. */
+static void write_extreme(struct writer *w, unsigned table, const char *key, const char *x)
+{
+	static const char *const beats[] = {"JGT", "JGE", "JLT", "JLE"}; /* x against v: x is stored */
+	bool min = gen_chance(&w->rng, 50), zero = min != gen_chance(&w->rng, 10);
+	unsigned jump = gen_chance(&w->rng, 10) ? gen_below(&w->rng, 4) : gen_below(&w->rng, 2) + (min ? 2 : 0);
+	int n = w->labels;
+
+	table += min ? 16 : 12;
+	if (gen_chance(&w->rng, 50)) {
+		say(w, "%sFLOW_LOAD %u\n", key, table);
+		if (zero)
+			say(w, "DUP\nPUSH 0\nJEQ take%d\n", n);
+		say(w, "DUP\n%sSWAP\n%s take%d\nPOP\nJMP next%d\n", x, beats[jump], n, n);
+		say(w, "take%d: POP\n%s%sFLOW_STORE %u\n", n, key, gen_chance(&w->rng, 5) ? operand(w) : x, table);
+		if (gen_chance(&w->rng, 5))
+			say(w, gen_chance(&w->rng, 50) ? "PUSH 0\nRET\n" : "PUSH 3\nPUSH 1\nFLOW_ADD 1\nPOP\n");
+		return;
+	}
+	say(w, "%sDUP\nFLOW_LOAD %u\n", key, table);
+	if (zero)
+		say(w, "DUP\nPUSH 0\nJEQ take%d\n", n);
+	say(w, "%sOVER\n%s take%d\nJMP kept%d\ntake%d: POP\n%skept%d: FLOW_STORE %u\n", x, beats[jump], n, n, n, x, n, table);
+}
+
+/* Statistics of every merge class. Those of one class have their tables, except now and then. */
+static void write_statistics(struct writer *w)
+{
+	unsigned table = gen_below(&w->rng, 2);
+	size_t from = w->used;
+	char key[512];
+	const char *x;
+
+	write_key(w);
+	snprintf(key, sizeof(key), "%s", w->text + from);
+	w->used = from;
+	w->text[from] = 0;
+	x = operand(w);
+	switch (gen_below(&w->rng, 8)) {
+	case 0:
+		say(w, "%s%sFLOW_ADD %u\nPOP\n", key, x, 6 + table);
+		break;
+	case 1:
+		say(w, "%sDUP\nFLOW_LOAD %u\n%sADD\nFLOW_STORE %u\n", key, 6 + table, x, 6 + table);
+		break;
+	case 2:
+		say(w, "%sPUSH 9\nFLOW_STORE %u\n", key, 8 + table);
+		break;
+	case 3:
+	case 4:
+		say(w, "%s%sFLOW_LOAD %u\n%s%s\nFLOW_STORE %u\n", key, gen_chance(&w->rng, 95) ? key : "PUSH 7\n",
+		    gen_chance(&w->rng, 95) ? 10 + table : 11, x, gen_chance(&w->rng, 95) ? "OR" : "XOR", 10 + table);
+		break;
+	default:
+		write_extreme(w, table, key, x);
+		break;
+	}
+}
+
 static void write_access(struct writer *w)
 {
 	unsigned table = gen_below(&w->rng, 4);
 
-	switch (gen_below(&w->rng, 7)) {
+	switch (gen_below(&w->rng, 8)) {
 	case 0:
 	case 1: /* a limit */
 		write_key(w);
@@ -111,9 +180,9 @@ static void write_access(struct writer *w)
 		write_key(w);
 		say(w, "FLOW_LOAD %u\nPUSH 2\nJEQ drop\n", table);
 		break;
-	case 5: /* statistics */
-		write_key(w);
-		say(w, "PKTLEN\nFLOW_ADD %u\nPOP\n", 6 + table);
+	case 5:
+	case 6:
+		write_statistics(w);
 		break;
 	default:
 		write_key(w);

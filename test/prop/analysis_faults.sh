@@ -44,7 +44,7 @@ an object without impact changes no verdict|analysis|LOAD_IS_HARMLESS|changes a 
 rewriting changes no split verdict|analysis|PRODUCT_IS_OPAQUE|after rewriting
 every pair of packets proves its program pinned|analysis|WITNESS_ANY_PAIR|proves nothing
 each owned key projects to where the packet went|split_sound|CHECK_NO_KEYS|projects to another shard key
-split is flat|split_sound|STORE_IS_NO_UPDATE,CHECK_NO_CONFIG|split [0-9]+ \([-0-9]+\), flat|of the flat machine is not in
+split is flat|split_sound|STORE_IS_NO_UPDATE,CHECK_NO_CONFIG|split [0-9]+ \([-0-9]+\), flat|of the flat machine is not in|in two shards
 merged statistics are the flat table's|split_sound|ANY_STORES_MERGE|is not in the merged shards
 no changed certificate gets past the checker|certificate|CHECK_NO_KEYS|accepted, but
 the steering program gives what the keys say|steering|STEER_BESIDE,CHECK_NO_KEYS|but the packet is steered by

@@ -17,6 +17,7 @@
 #include "analysis/analyze.h"
 #include "analysis/plan.h"
 #include "test/lib/gen_split.h"
+#include "test/lib/merged.h"
 #include "test/lib/packets.h"
 #include "vm/asm.h"
 #include "vm/step.h"
@@ -31,6 +32,7 @@ static struct {
 } count;
 
 static char text[GEN_SPLIT_TEXT_BYTES];
+static struct cert_site sites[CERT_MAX_SITES];
 
 static struct program *assemble(const char *source)
 {
@@ -112,6 +114,30 @@ static bool mutate_guard(struct cert *c, struct gen_rng *r)
 	return true;
 }
 
+/* All sites of a table become partial of a class, whatever they were. */
+static bool mutate_table(struct cert *c, const struct program *p, struct gen_rng *r)
+{
+	uint8_t class = (uint8_t)gen_below(r, CERT_CLASSES), table;
+	uint32_t kept = 0;
+
+	if (!p->n_tables)
+		return false;
+	table = p->tables[gen_below(r, p->n_tables)].number;
+	for (uint32_t i = 0; i < p->proof.n; i++) {
+		const struct vfm_insn *insn = &p->proof.insns[i];
+		const struct cert_site *was = cert_site_at(c, insn->pc);
+
+		if (!(vfm_ops[insn->op].flags & (VFM_F_READ | VFM_F_UPDATE)) || (insn->table != table && !was))
+			continue;
+		sites[kept++] = insn->table != table
+					? *was
+					: (struct cert_site){.pc = insn->pc, .table = table, .partial = true, .merge_class = class};
+	}
+	c->n_sites = kept;
+	memcpy(c->sites, sites, kept * sizeof(sites[0]));
+	return true;
+}
+
 /* A listed site is dropped, changes its kind or class, or an owned site is listed. */
 static bool mutate_site(struct cert *c, const struct program *p, struct gen_rng *r)
 {
@@ -147,7 +173,7 @@ static bool mutate_site(struct cert *c, const struct program *p, struct gen_rng 
 
 static bool mutate(struct cert *c, const struct program *p, struct gen_rng *r)
 {
-	switch (gen_below(r, 6)) {
+	switch (gen_below(r, 8)) {
 	case 0:
 	case 1:
 		mutate_steer(c, r);
@@ -157,6 +183,9 @@ static bool mutate(struct cert *c, const struct program *p, struct gen_rng *r)
 		return mutate_row(c, r);
 	case 4:
 		return mutate_guard(c, r);
+	case 5:
+	case 6:
+		return mutate_table(c, p, r);
 	default:
 		return mutate_site(c, p, r);
 	}
@@ -180,6 +209,7 @@ static void check_true(const struct program *p, const struct cert *c, uint64_t s
 	uint8_t buf[PACKET_BYTES];
 	uint64_t time_us = 1000000;
 	static struct machine m;
+	const char *differs;
 	struct plan *plan;
 	char why[256];
 
@@ -203,6 +233,9 @@ static void check_true(const struct program *p, const struct cert *c, uint64_t s
 			fail_msg("TEST_SEED=%llu: accepted, but packet %d: split %llu, flat %llu\n%s\n%s", (unsigned long long)seed,
 				 i, (unsigned long long)split.value, (unsigned long long)m.result.value, cert_encode(c), text);
 	}
+	differs = merged_differs(plan, shards, SHARDS, flat);
+	if (differs)
+		fail_msg("TEST_SEED=%llu: accepted, but %s\n%s\n%s", (unsigned long long)seed, differs, cert_encode(c), text);
 	for (int i = 0; i < SHARDS; i++)
 		shard_free(shards[i]);
 	shard_free(flat);

@@ -216,6 +216,7 @@ static void every_merge_class_keeps_its_laws(void **state)
 			assert_true(merge_values(k, merge_values(k, v[0], v[1]), v[2]) ==
 				    merge_values(k, v[0], merge_values(k, v[1], v[2])));
 			assert_true(merge_values(k, v[0], 0) == v[0]);
+			assert_true(k == MERGE_SUM || merge_values(k, v[0], v[0]) == v[0]);
 		}
 	}
 	enum merge_class none;

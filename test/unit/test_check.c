@@ -401,7 +401,7 @@ static void partial_tables_hold_one_kind_and_no_time_out(void **state)
 	p = program_of("LD32 26\n DUP\n FLOW_STORE 9\n PUSH 0\n RET\n");
 	begin(p, steer_src);
 	list_site(p, 0, true, CERT_SUM);
-	refused(p, "must be FLOW_ADD");
+	refused(p, "is not proved to be the class sum");
 	cert.n_sites = 0;
 }
 
