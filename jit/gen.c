@@ -467,43 +467,37 @@ static void return_value(struct gen *g)
 
 /* ---- lists of tests ---- */
 
-/* What a list comes to: constants if all exits return them, else places in the code. True: constants. */
-static bool exits_of(struct gen *g, uint64_t values[LIST_ITEM_ROOM], uint32_t labels[LIST_ITEM_ROOM])
+/* Has the target write the list that begins at the block. */
+static void write_list(struct gen *g, uint32_t block, struct jit_decision *d)
 {
-	const struct plan *plan = &g->tests->plan;
-	bool constants = true;
-
-	for (uint32_t i = 0; i <= plan->list.n; i++) {
-		const struct gist *to = &g->tests->gists[plan->exit[i]];
-
-		constants = constants && to->kind == GIST_RET;
-		values[i] = to->value;
-		labels[i] = g->labels[plan->exit[i]];
+	fuse_list(g->tests->gists, block, g->tests->max_items, &g->tests->plan);
+	for (uint32_t w = 0; w < d->plan->list.width; w++)
+		if (jit_window_of_value(d->plan->list.at[w]))
+			d->place[w] = g->places.at[jit_window_value(d->plan->list.at[w])];
+	for (uint32_t i = 0; i <= d->plan->list.n; i++) {
+		d->values[i] = g->tests->gists[d->plan->exit[i]].value;
+		d->labels[i] = g->labels[d->plan->exit[i]];
 	}
-	return constants;
+	g->t->decide(g->b, d);
 }
 
 static void decide(struct gen *g, uint32_t block)
 {
-	uint64_t values[LIST_ITEM_ROOM];
-	uint32_t labels[LIST_ITEM_ROOM];
 	struct jit_decision d = {
 		.plan = &g->tests->plan, .items_at_once = g->items_at_once, .calls = g->calls, .next = JIT_NO_LABEL};
+	uint32_t heads[JIT_MAX_CHAIN];
+	unsigned n = jit_tests_chain(g->tests, block, heads);
 
-	fuse_list(g->tests->gists, block, g->tests->max_items, &g->tests->plan);
-	for (uint32_t w = 0; w < d.plan->list.width; w++)
-		if (jit_window_of_value(d.plan->list.at[w]))
-			d.place[w] = g->places.at[jit_window_value(d.plan->list.at[w])];
-	if (exits_of(g, values, labels)) {
-		d.values = values;
-		g->t->decide(g->b, &d);
-		return_value(g);
-		return;
-	}
-	d.labels = labels;
 	if (g->next < g->ir->n_blocks)
 		d.next = g->labels[g->next];
-	g->t->decide(g->b, &d);
+	d.returns = n > 0;
+	if (!n)
+		write_list(g, block, &d);
+	/* The last one first: it is what the one before it comes to where nothing fits. */
+	for (unsigned i = n; i-- > 0; d.chained = true)
+		write_list(g, heads[i], &d);
+	if (n)
+		return_value(g);
 }
 
 /* ---- blocks ---- */

@@ -25,6 +25,7 @@ struct jit {
 	size_t scalar_bytes, vector_bytes;
 	jit_fn run;
 	jit_vec_fn run_lanes; /* NULL: no vector code */
+	uint32_t lanes;       /* packets that it takes */
 	struct jit_hint hint;
 	struct jit_counts counts;
 };
@@ -64,6 +65,7 @@ enum jit_tier jit_best_tier(void)
 /* The codes of one program, made from one intermediate form. */
 struct codes {
 	struct jit_buf scalar, hint, vector; /* hint and vector may be empty: it runs without */
+	enum jit_tier vector_tier;
 };
 
 static void codes_fini(struct codes *c)
@@ -90,7 +92,8 @@ static int gen_codes(struct jit *j, enum jit_tier tier, struct codes *c)
 		err = jit_gen(ir, needed, native, j->insn_limit, &c->scalar);
 	if (!err && jit_hint_gen(ir, native, &j->hint, &c->hint))
 		c->hint.n = 0;
-	if (!err && (tier < JIT_AVX512 || jit_best_tier() < JIT_AVX512 || jit_vec(ir, needed, j->insn_limit, &c->vector)))
+	c->vector_tier = tier < jit_best_tier() ? tier : jit_best_tier();
+	if (!err && (c->vector_tier < JIT_AVX2 || jit_vec(ir, needed, c->vector_tier, j->insn_limit, &c->vector)))
 		c->vector.n = 0;
 	free(needed);
 	ir_free(ir);
@@ -132,11 +135,12 @@ static int make_executable(struct jit *j, const struct codes *c)
 	if (c->hint.n)
 		j->hint.run = (jit_fn)(uintptr_t)(j->exec.code + hint_at);
 	if (c->vector.n) {
-		j->tier = JIT_AVX512;
+		j->tier = c->vector_tier;
+		j->lanes = j->tier == JIT_AVX512 ? 16 : 8;
 		j->vector_code = j->exec.code + vector_at;
 		j->vector_bytes = c->vector.n;
 		j->run_lanes = (jit_vec_fn)(uintptr_t)j->vector_code;
-		jit_perf_map(j->vector_code, c->vector.n, "vfm_filter_avx512");
+		jit_perf_map(j->vector_code, c->vector.n, j->tier == JIT_AVX512 ? "vfm_filter_avx512" : "vfm_filter_avx2");
 	}
 	return 0;
 }
@@ -306,9 +310,11 @@ static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
 
 static uint32_t run_lanes(const struct jit *j, uint32_t n, const struct vfm_packet *packets, struct vec_args *args)
 {
-	if (n == VEC_LANES)
+	bool whole = n == VEC_LANES;
+
+	if (whole)
 		fill_lanes(packets, args);
-	for (uint32_t i = 0; i < n && n < VEC_LANES; i++) {
+	for (uint32_t i = 0; i < n && !whole; i++) {
 		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
 		args->len[i] = packets[i].len;
 		args->input[i] = packets[i].input;
@@ -330,7 +336,7 @@ static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *pac
 	jit_hint_burst(&j->hint, n, some, theirs);
 }
 
-/* At most VEC_LANES packets: together as far as possible, what is left one by one in order. */
+/* At most j->lanes packets: together as far as possible, what is left one by one in order. */
 static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 			struct vfm_result *results)
 {
@@ -339,7 +345,7 @@ static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *pack
 
 	if (left == 0 && n == VEC_LANES && set_time_of_one_shard(packets, shards)) {
 		store_results(&args, results);
-		j->counts.tier[JIT_AVX512] += n;
+		j->counts.tier[j->tier] += n;
 		return;
 	}
 	hint_left(j, left, packets, shards);
@@ -351,7 +357,7 @@ static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *pack
 		shard_set_time(shards[i], packets[i].time_us);
 		results[i] = (struct vfm_result){args.out[i], VFM_SUCCESS};
 	}
-	j->counts.tier[JIT_AVX512] += n - (uint32_t)__builtin_popcount(left);
+	j->counts.tier[j->tier] += n - (uint32_t)__builtin_popcount(left);
 	j->counts.tier[JIT_SCALAR] += (uint32_t)__builtin_popcount(left);
 }
 
@@ -360,9 +366,9 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 	uint32_t i = 0;
 
 	while (j->run_lanes && n - i >= FEWEST_LANES) {
-		uint32_t lanes = n - i < VEC_LANES ? n - i : VEC_LANES;
+		uint32_t lanes = n - i < j->lanes ? n - i : j->lanes;
 
-		for (uint32_t k = i + lanes; k < n && k < i + 2 * VEC_LANES; k++)
+		for (uint32_t k = i + lanes; k < n && k < i + 2 * j->lanes; k++)
 			__builtin_prefetch(packets[k].data);
 		burst_lanes(j, lanes, packets + i, shards + i, results + i);
 		i += lanes;

@@ -43,7 +43,8 @@ int jit_list(const struct jit *j, FILE *out)
 		fprintf(out, "; one packet: %zu bytes\n", bytes);
 		list(handle, insn, code, bytes, out);
 		if (vector)
-			fprintf(out, "; %d packets at once: %zu bytes with their constants\n", JIT_LANES, vector_bytes);
+			fprintf(out, "; %d packets at once: %zu bytes with their constants\n", jit_tier(j) == JIT_AVX512 ? 16 : 8,
+				vector_bytes);
 		if (vector)
 			list(handle, insn, vector, vector_bytes, out);
 		cs_free(insn, 1);

@@ -199,11 +199,40 @@ static void note_windows(struct jit_tests *t)
 			t->guard = list->at[w] + 8;
 }
 
+/* Are all exits but the last constants? */
+static bool leads_on(const struct jit_tests *t)
+{
+	for (uint32_t i = 0; i < t->plan.list.n; i++)
+		if (t->gists[t->plan.exit[i]].kind != GIST_RET)
+			return false;
+	return true;
+}
+
+unsigned jit_tests_chain(struct jit_tests *t, uint32_t block, uint32_t heads[JIT_MAX_CHAIN])
+{
+	for (unsigned n = 0; n < JIT_MAX_CHAIN; n++) {
+		heads[n] = block;
+		fuse_list(t->gists, block, t->max_items, &t->plan);
+		note_windows(t);
+		block = t->plan.exit[t->plan.list.n];
+		if (!leads_on(t))
+			return 0;
+		if (t->gists[block].kind == GIST_RET)
+			return n + 1;
+		if (t->gists[block].kind != GIST_TEST || t->plan.list.n == 1)
+			return 0;
+	}
+	return 0;
+}
+
 static void emit_exits(const struct ir *ir, struct jit_tests *t, uint32_t block)
 {
 	const struct ir_block *b = &ir->blocks[block];
+	uint32_t heads[JIT_MAX_CHAIN];
 
 	if (t->gists[block].ends_in_test) {
+		if (jit_tests_chain(t, block, heads))
+			return;
 		fuse_list(t->gists, block, t->max_items, &t->plan);
 		note_windows(t);
 		for (uint32_t i = 0; i <= t->plan.list.n; i++)

@@ -5,6 +5,7 @@
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
  *     exec.c      executable memory, perf map                             jit.c     the API
+ *     vec_parts.h  many packets at once
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
  */
 #ifndef JIT_PARTS_H
@@ -110,6 +111,10 @@ int jit_tests(const struct ir *ir, const uint8_t *needed, uint32_t max_items, st
 void jit_tests_fini(struct jit_tests *t);
 /* The block behind those that do nothing. */
 uint32_t jit_tests_resolve(const struct jit_tests *t, uint32_t block);
+/* Lists one after another, all of whose ends are constants: heads[0] = block and the blocks that the next ones begin at. Returns
+ * how many; 0: the list at block has other ends, or there are too many. Leaves the last one in plan. */
+#define JIT_MAX_CHAIN 4
+unsigned jit_tests_chain(struct jit_tests *t, uint32_t block, uint32_t heads[JIT_MAX_CHAIN]);
 /* needed[v] where blocks end in lists; constant loads cannot fault there. 0 or -ENOMEM. */
 int jit_dead_tests(const struct ir *ir, const struct gist *gists, uint8_t **needed);
 
@@ -119,9 +124,11 @@ struct jit_decision {
 	uint32_t items_at_once;
 	bool calls;
 	struct jit_place place[LIST_MAX_WINDOWS]; /* of windows of values */
-	const uint64_t *values;                   /* [n + 1] results, to be put into scratch[0]; NULL: */
-	const uint32_t *labels;                   /* [n + 1] where to go on */
-	uint32_t next;                            /* the label that follows */
+	bool returns; /* the exits' values are results, one of which is to be put into scratch[0]; else go on at labels */
+	bool chained; /* results alone, of two items at least: values[n] is not meant, but what scratch[0] holds */
+	uint64_t values[LIST_ITEM_ROOM]; /* [n + 1] */
+	uint32_t labels[LIST_ITEM_ROOM];
+	uint32_t next; /* the label that follows */
 };
 
 /* ---- machine code under construction; errors are sticky ---- */
@@ -233,8 +240,8 @@ struct vec_args {
 } __attribute__((aligned(64)));
 typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active);
 
-/* needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
-int jit_vec(struct ir *ir, const uint8_t *needed, uint32_t insn_limit, struct jit_buf *b);
+/* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
+int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_buf *b);
 
 /* ---- executable memory: written, then made executable, never both ---- */
 struct jit_exec {

@@ -190,10 +190,10 @@ static void test_4(struct jit_buf *b, const struct reg_list *list, uint32_t firs
 
 		if (!any(&list->mask[w][first], 4))
 			continue;
-		vex_op(b, VEX_PXORQ, part, (uint8_t)(WINDOWS + w), words(b, &list->value[w][first], 4));
-		vex_op(b, VEX_PANDQ, part, part, words(b, &list->mask[w][first], 4));
+		vex_op(b, VEX_PXOR, part, (uint8_t)(WINDOWS + w), words(b, &list->value[w][first], 4));
+		vex_op(b, VEX_PAND, part, part, words(b, &list->mask[w][first], 4));
 		if (sum)
-			vex_op(b, VEX_PORQ, SUM, SUM, reg(PART));
+			vex_op(b, VEX_POR, SUM, SUM, reg(PART));
 		sum = SUM;
 	}
 	vex_op(b, VEX_PCMPEQQ, SUM, SUM, reg(ZERO));
@@ -209,7 +209,7 @@ static void test_all(struct jit_buf *b, const struct jit_decision *d)
 	for (uint32_t w = 0; w < list->width; w++)
 		spread_window(b, d, w, at_once == 8);
 	if (at_once == 4)
-		vex_op(b, VEX_PXORQ, ZERO, ZERO, reg(ZERO));
+		vex_op(b, VEX_PXOR, ZERO, ZERO, reg(ZERO));
 	for (uint32_t i = 0; i < list->n; i += at_once) {
 		(at_once == 8 ? test_8 : test_4)(b, list, i);
 		if (i) {
@@ -233,7 +233,7 @@ static void test_all(struct jit_buf *b, const struct jit_decision *d)
 /* Exits as numbers: results, or labels. */
 static uint64_t exit_of(const struct jit_decision *d, uint32_t i)
 {
-	return d->values ? d->values[i] : d->labels[i];
+	return d->returns ? d->values[i] : d->labels[i];
 }
 
 /* A number without touching the flags. */
@@ -280,7 +280,7 @@ static void jump_to(struct jit_buf *b, uint32_t label, uint32_t next)
 
 static void choose(struct jit_buf *b, const struct jit_decision *d, unsigned condition, uint64_t yes, uint64_t no)
 {
-	if (d->values) {
+	if (d->returns) {
 		select_value(b, condition, yes, no);
 		return;
 	}
@@ -324,7 +324,7 @@ static void pick_exit(struct jit_buf *b, const struct jit_decision *d)
 {
 	uint32_t n = d->plan->list.n + 1, table;
 
-	if (d->values) {
+	if (d->returns) {
 		address_of(b, jit_constant(b, d->values, 8 * n, 8));
 		x86_byte(b, 0x48); /* mov rax, [rcx + 8 * rax] */
 		x86_byte(b, 0x8b);
@@ -384,6 +384,20 @@ static bool any_fits(struct jit_buf *b, const struct jit_decision *d, uint64_t w
 	return true;
 }
 
+/* rax = the result of the first that fits, else what it was. */
+static void decide_chained(struct jit_buf *b, const struct jit_decision *d)
+{
+	x86_move(b, RDX, RAX);
+	test_all(b, d);
+	first_that_fits(b, d);
+	with_number(b, 7, RAX, 4, d->plan->list.n); /* cmp; what follows leaves the flags */
+	pick_exit(b, d);
+	x86_byte(b, 0x48); /* cmove rax, rdx */
+	x86_byte(b, 0x0f);
+	x86_byte(b, 0x44);
+	x86_byte(b, 0xc2);
+}
+
 static void decide_many(struct jit_buf *b, const struct jit_decision *d)
 {
 	uint64_t which, other;
@@ -410,7 +424,7 @@ void jit_x86_decide(struct jit_buf *b, const struct jit_decision *d)
 	bool negate = d->plan->list.negate & 1;
 
 	if (d->plan->list.n > 1) {
-		decide_many(b, d);
+		(d->chained ? decide_chained : decide_many)(b, d);
 		return;
 	}
 	test_one(b, d);

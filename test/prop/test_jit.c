@@ -20,17 +20,39 @@
 #include "vm/vfm.h"
 
 #define SHORT_PROGRAMS 1000
-#define ALL_PROGRAMS   100000
+#define ALL_PROGRAMS   1000000
 #define PACKETS        16
 #define MAX_BURST      67
 
 static uint64_t running_seed;
+static bool many; /* programs have run, not one that was asked for */
 
 #define FAIL(...) \
 	do { \
 		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit\n", (unsigned long long)running_seed); \
 		fail_msg(__VA_ARGS__); \
 	} while (0)
+
+/* What happened, so that a test that sees nothing happen fails. */
+static struct {
+	uint64_t packets, accepted, bounds, division, limit;
+	uint64_t together; /* in vector code */
+} seen;
+
+static void expect_share(uint64_t part, unsigned per_mille, const char *of)
+{
+	if (part * 1000 < seen.packets * per_mille)
+		fail_msg("only %llu of %llu packets %s", (unsigned long long)part, (unsigned long long)seen.packets, of);
+}
+
+static void count_result(const struct vfm_result *r)
+{
+	seen.packets++;
+	seen.accepted += r->error == VFM_SUCCESS && r->value;
+	seen.bounds += r->error == VFM_ERROR_BOUNDS;
+	seen.division += r->error == VFM_ERROR_DIVISION_BY_ZERO;
+	seen.limit += r->error == VFM_ERROR_LIMIT;
+}
 
 /* A page and then none, so that a packet can end, or begin, where nothing may be read. */
 struct edge {
@@ -93,6 +115,9 @@ static void open_subject(struct subject *s, uint64_t seed, enum jit_tier tier)
 
 static void close_subject(struct subject *s)
 {
+	struct jit_counts counts = jit_counts(s->jit);
+
+	seen.together += counts.tier[JIT_AVX2] + counts.tier[JIT_AVX512];
 	jit_free(s->jit);
 	shard_free(s->a);
 	shard_free(s->b);
@@ -104,6 +129,7 @@ static void expect_same(const struct machine *m, const struct vfm_result *got, u
 	if (m->result.error != got->error || m->result.value != got->value)
 		FAIL("%s, packet %u of %u bytes: machine %d %llu, compiled %d %llu", jit_tier_name(tier), i, m->packet.len,
 		     m->result.error, (unsigned long long)m->result.value, got->error, (unsigned long long)got->value);
+	count_result(got);
 }
 
 static void check_single(uint64_t seed, enum jit_tier tier)
@@ -187,6 +213,7 @@ static void for_programs(void (*check)(uint64_t seed, enum jit_tier tier))
 		print_message("SKIP no compiler for this CPU\n");
 		skip();
 	}
+	memset(&seen, 0, sizeof(seen));
 	for (uint64_t i = 0; i < n; i++) {
 		running_seed = one ? strtoull(one, NULL, 0) : i + 1;
 		for (int tier = JIT_SCALAR; tier <= (int)best; tier++) {
@@ -196,18 +223,27 @@ static void for_programs(void (*check)(uint64_t seed, enum jit_tier tier))
 		}
 	}
 	unsetenv("VFM_JIT");
+	many = n > 1;
 }
 
 static void one_packet_after_another_equals_the_machine(void **state)
 {
 	(void)state;
 	for_programs(check_single);
+	if (!many)
+		return;
+	expect_share(seen.accepted, 200, "are accepted");
+	expect_share(seen.bounds, 100, "end in BOUNDS");
+	expect_share(seen.division, 5, "end in DIVISION_BY_ZERO");
+	expect_share(seen.limit, 20, "end in LIMIT");
 }
 
 static void bursts_equal_the_machine(void **state)
 {
 	(void)state;
 	for_programs(check_burst);
+	if (many && jit_best_tier() >= JIT_AVX2)
+		expect_share(seen.together, 50, "run in vector code");
 }
 
 /* ---- policies: chains of rules, each of some tests, as lists of tests are made of ---- */
@@ -215,7 +251,7 @@ static void bursts_equal_the_machine(void **state)
 #define POLICY_BYTES 40 /* packets are at most so long, of bytes below 4, so that rules fit now and then */
 
 static struct gen_rng policy_rng;
-static char policy_text[32768];
+static char policy_text[65536];
 static size_t policy_len;
 
 static uint32_t below(uint32_t n)
@@ -272,7 +308,7 @@ static void make_policy(uint64_t seed)
 
 	policy_rng = (struct gen_rng){seed};
 	policy_len = 0;
-	rules = 1 + below(seed % 8 == 0 ? 70 : 12);
+	rules = 1 + below(seed % 8 == 0 ? 140 : 12);
 	actions = 1 + below(ACTIONS);
 	for (uint32_t i = 0; i < rules; i++) {
 		uint32_t action = below(actions);
@@ -362,6 +398,11 @@ static void policies_equal_the_machine(void **state)
 {
 	(void)state;
 	for_programs(check_policy);
+	if (!many)
+		return;
+	expect_share(seen.accepted, 200, "are accepted");
+	if (jit_best_tier() >= JIT_AVX2)
+		expect_share(seen.together, 50, "run in vector code");
 }
 
 /* Lanes hold 32 bits: a difference of a multiple of 2^32 must not be taken for 0. */
