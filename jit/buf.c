@@ -6,7 +6,7 @@
 
 static void *grow(struct jit_buf *b, void *array, uint32_t want, uint32_t *room, size_t size)
 {
-	uint32_t bigger = *room ? *room : 256;
+	uint32_t bigger = *room ? *room : size == 1 ? 4096 : 256;
 	void *moved;
 
 	if (want <= *room)

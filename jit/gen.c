@@ -470,7 +470,7 @@ static void return_value(struct gen *g)
 /* Has the target write the list that begins at the block. */
 static void write_list(struct gen *g, uint32_t block, struct jit_decision *d)
 {
-	fuse_list(g->tests->gists, block, g->tests->max_items, &g->tests->plan);
+	d->plan = jit_tests_plan(g->tests, block);
 	for (uint32_t w = 0; w < d->plan->list.width; w++)
 		if (jit_window_of_value(d->plan->list.at[w]))
 			d->place[w] = g->places.at[jit_window_value(d->plan->list.at[w])];
@@ -483,8 +483,7 @@ static void write_list(struct gen *g, uint32_t block, struct jit_decision *d)
 
 static void decide(struct gen *g, uint32_t block)
 {
-	struct jit_decision d = {
-		.plan = &g->tests->plan, .items_at_once = g->items_at_once, .calls = g->calls, .next = JIT_NO_LABEL};
+	struct jit_decision d = {.items_at_once = g->items_at_once, .calls = g->calls, .next = JIT_NO_LABEL};
 	uint32_t heads[JIT_MAX_CHAIN];
 	unsigned n = jit_tests_chain(g->tests, block, heads);
 

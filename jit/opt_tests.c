@@ -190,6 +190,14 @@ static void find_homes(const struct ir *ir, struct jit_tests *t)
 
 /* ---- which blocks are still gone to ---- */
 
+const struct plan *jit_tests_plan(struct jit_tests *t, uint32_t block)
+{
+	if (t->planned != block)
+		fuse_list(t->gists, block, t->max_items, &t->plan);
+	t->planned = block;
+	return &t->plan;
+}
+
 static void note_windows(struct jit_tests *t)
 {
 	const struct reg_list *list = &t->plan.list;
@@ -212,7 +220,7 @@ unsigned jit_tests_chain(struct jit_tests *t, uint32_t block, uint32_t heads[JIT
 {
 	for (unsigned n = 0; n < JIT_MAX_CHAIN; n++) {
 		heads[n] = block;
-		fuse_list(t->gists, block, t->max_items, &t->plan);
+		jit_tests_plan(t, block);
 		note_windows(t);
 		block = t->plan.exit[t->plan.list.n];
 		if (!leads_on(t))
@@ -233,7 +241,7 @@ static void emit_exits(const struct ir *ir, struct jit_tests *t, uint32_t block)
 	if (t->gists[block].ends_in_test) {
 		if (jit_tests_chain(t, block, heads))
 			return;
-		fuse_list(t->gists, block, t->max_items, &t->plan);
+		jit_tests_plan(t, block);
 		note_windows(t);
 		for (uint32_t i = 0; i <= t->plan.list.n; i++)
 			t->emitted[t->plan.exit[i]] = 1;
@@ -260,7 +268,7 @@ static int find_tests(const struct ir *ir, const uint8_t *needed, struct jit_tes
 
 int jit_tests(const struct ir *ir, const uint8_t *needed, uint32_t max_items, struct jit_tests *t)
 {
-	*t = (struct jit_tests){.max_items = max_items, .guard = ir->program->need_bytes};
+	*t = (struct jit_tests){.max_items = max_items, .planned = IR_NONE, .guard = ir->program->need_bytes};
 	t->gists = calloc(ir->n_blocks, sizeof(*t->gists));
 	t->home = malloc(ir->n_blocks * sizeof(*t->home));
 	t->emitted = calloc(ir->n_blocks, 1);

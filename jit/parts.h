@@ -103,12 +103,15 @@ struct jit_tests {
 	uint8_t *emitted;   /* [block] it is still gone to */
 	uint32_t max_items; /* of a list */
 	uint32_t guard;     /* packets this long, at least */
-	struct plan plan;   /* the last one made */
+	struct plan plan;   /* the last one made, */
+	uint32_t planned;   /* of the list at this block; IR_NONE: none yet */
 };
 
 /* needed is jit_dead()'s. max_items: 1 .. LIST_MAX_ITEMS. 0 or -ENOMEM; jit_tests_fini() in any case. */
 int jit_tests(const struct ir *ir, const uint8_t *needed, uint32_t max_items, struct jit_tests *t);
 void jit_tests_fini(struct jit_tests *t);
+/* The list that begins at the block's end; valid until another one is asked for. */
+const struct plan *jit_tests_plan(struct jit_tests *t, uint32_t block);
 /* The block behind those that do nothing. */
 uint32_t jit_tests_resolve(const struct jit_tests *t, uint32_t block);
 /* Lists one after another, all of whose ends are constants: heads[0] = block and the blocks that the next ones begin at. Returns

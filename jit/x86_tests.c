@@ -106,7 +106,8 @@ static void misfit(struct jit_buf *b, const struct jit_decision *d, uint8_t r, u
 	} else {
 		load_number(b, r, p.bytes, data_reg(d), (int32_t)(list->at[w] + p.at));
 	}
-	with_number(b, 6, r, p.bytes, p.value);
+	if (p.value || p.mask == low_bytes(p.bytes))
+		with_number(b, 6, r, p.bytes, p.value);
 	if (p.mask != low_bytes(p.bytes))
 		with_number(b, 4, r, p.bytes, p.mask);
 }

@@ -136,21 +136,22 @@ static struct ir_fact source(const struct ir_value *v, uint32_t len)
 static struct ir_fact load(struct facts *f, const struct ir_value *v, uint32_t id, uint32_t *len)
 {
 	unsigned bytes = ir_ops[v->op].bytes;
-	struct ir_fact inside = fact_range(0, VFM_MAX_PACKET_BYTES - bytes), offset = fact_of(v->imm);
+	uint64_t least = v->imm, most = ~0ULL >> (64 - 8 * bytes);
 
 	if (v->a != IR_NONE) {
+		struct ir_fact inside = fact_range(0, VFM_MAX_PACKET_BYTES - bytes), offset = fact_meet(&f->now[v->a], &inside);
+
 		f->ir->facts.operand[id] = f->now[v->a];
-		offset = fact_meet(&f->now[v->a], &inside);
-		if (!fact_never(&offset))
-			sharpen(f, v->a, offset);
-	} else {
-		offset = fact_meet(&offset, &inside);
+		if (fact_never(&offset))
+			return offset;
+		sharpen(f, v->a, offset);
+		least = offset.lo;
 	}
-	if (fact_never(&offset))
+	if (least > VFM_MAX_PACKET_BYTES - bytes)
 		return fact_make_never();
-	if (offset.lo + bytes > *len)
-		*len = (uint32_t)offset.lo + bytes;
-	return fact_range(0, bytes == 8 ? ~0ULL : (1ULL << 8 * bytes) - 1);
+	if (least + bytes > *len)
+		*len = (uint32_t)least + bytes;
+	return (struct ir_fact){.hi = most, .zeros = ~most};
 }
 
 static struct ir_fact division(struct facts *f, const struct ir_value *v, uint32_t id)

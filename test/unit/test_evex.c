@@ -205,7 +205,7 @@ static void what_capstone_misreads(void **state)
 
 /* ---- the GNU disassembler, for what capstone 4 misreads or does not know ---- */
 
-#define PILE_FORMS (10 * REGS * REGS)
+#define PILE_FORMS (16 * REGS * REGS)
 
 static struct {
 	uint8_t code[PILE_FORMS * 16];
@@ -267,6 +267,16 @@ static void pile_rest(uint8_t d, uint8_t a)
 	pile_up("vpbroadcastd zmm%u{k%u},DWORD PTR [rip+0xfffffffffffffff6]", d, k);
 	evex_move(&code, d, (struct evex_src){EVEX_STACK, 4096}, k);
 	pile_up("vmovdqa32 zmm%u{k%u},ZMMWORD PTR [rsp+0x1000]", d, k);
+	evex_ternary(&code, d, a, in_reg(31u - d), 0xf8);
+	pile_up("vpternlogd zmm%u,zmm%u,zmm%u,0xf8", d, a, 31 - d);
+	evex_ternary(&code, d, a, constant(false), 0x96);
+	pile_up("vpternlogd zmm%u,zmm%u,ZMMWORD PTR [rip+0xfffffffffffffff5],0x96", d, a);
+	evex_test_not64(&code, k, a, in_reg(d));
+	pile_up("vptestnmq k%u,zmm%u,zmm%u", k, a, d);
+	evex_repeat64_from(&code, d, a % 16, 30);
+	pile_up("vpbroadcastq zmm%u,QWORD PTR [%s+0x1e]", d, gprs[a % 16]);
+	evex_repeat64(&code, d, a % 16);
+	pile_up("vpbroadcastq zmm%u,%s", d, gprs[a % 16]);
 }
 
 /* "   2d:\tvpord  zmm0,zmm1,zmm2        # 0x2d" without address, comment and filling, in place; NULL: another line. */
