@@ -6,6 +6,7 @@
  *   --quick         few rounds and at most 64K flows, for a look
  *   --filter NAME   only filters whose name contains NAME: F1, F2, F3, F3L, CIDR, PORTS, "F2 options", "per source", ...
  *   --engine NAME   only engines whose name contains NAME, beside the call in C
+ *   --set NAME      only sets whose name contains NAME: hot, cold, "cold with prefetch", flows
  *   --flows SIZE    counters only with 1K, 64K, 1M or 16M flows
  */
 #include <getopt.h>
@@ -23,11 +24,9 @@
 /* 0, or -1: not understood. */
 static int read_options(int argc, char **argv, struct bench_options *options)
 {
-	static const struct option names[] = {{"quick", no_argument, NULL, 'q'},
-					      {"filter", required_argument, NULL, 'f'},
-					      {"engine", required_argument, NULL, 'e'},
-					      {"flows", required_argument, NULL, 'n'},
-					      {NULL, 0, NULL, 0}};
+	static const struct option names[] = {{"quick", no_argument, NULL, 'q'},        {"filter", required_argument, NULL, 'f'},
+					      {"engine", required_argument, NULL, 'e'}, {"set", required_argument, NULL, 's'},
+					      {"flows", required_argument, NULL, 'n'},  {NULL, 0, NULL, 0}};
 	int c;
 
 	options->rounds = ROUNDS;
@@ -42,6 +41,9 @@ static int read_options(int argc, char **argv, struct bench_options *options)
 			break;
 		case 'e':
 			options->engine = optarg;
+			break;
+		case 's':
+			options->set = optarg;
 			break;
 		case 'n':
 			options->flows = optarg;
@@ -82,7 +84,7 @@ int main(int argc, char **argv)
 	int rc;
 
 	if (read_options(argc, argv, &options)) {
-		fprintf(stderr, "usage: bench_vm [--quick] [--filter NAME] [--engine NAME] [--flows 1K|64K|1M|16M]\n");
+		fprintf(stderr, "usage: bench_vm [--quick] [--filter NAME] [--engine NAME] [--set NAME] [--flows 1K|64K|1M|16M]\n");
 		return 2;
 	}
 	if (rte_peer_init(HEAP_BYTES)) {

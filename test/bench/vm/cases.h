@@ -1,5 +1,5 @@
 /* cases.h: what bench-vm measures. Each case loads one filter into every engine, runs all of them round by round on the same packets,
- * and fails if a verdict differs from what is expected, in any pass, timed or not. */
+ * and fails if a verdict differs from what is expected: before each time that is taken a pass is run and compared. */
 #ifndef TEST_BENCH_VM_CASES_H
 #define TEST_BENCH_VM_CASES_H
 
@@ -12,6 +12,7 @@ struct bench_options {
 	bool quick;
 	const char *filter; /* only filters whose name contains it; NULL: all */
 	const char *engine; /* only engines whose name contains it, and the C call */
+	const char *set;    /* only sets whose name contains it: hot, cold, ... */
 	const char *flows;  /* only "1K", "64K", "1M" or "16M" */
 };
 
@@ -33,7 +34,7 @@ void bench_shard_free(void *arg, struct shard *s);
 void bench_engines_choose(struct bench_engines *list, const char *only);
 /* Nanoseconds of this thread's processor time for a pass, less the baseline. */
 double bench_time(const struct bench_engine *e, const struct bench_pass *pass);
-/* 0, or -1 after naming the first packet whose verdict differs. */
+/* Runs a pass that is not timed and compares: 0, or -1 after naming the first packet whose verdict differs. */
 int bench_check(const struct bench_engine *e, const char *filter, const struct bench_pass *pass, const uint8_t *expected);
 
 #endif

@@ -19,6 +19,9 @@ struct bench_pass {
 	const uint32_t *slots;            /* n: the buffer of each packet, below n_slots */
 	bool prefetch;                    /* each packet's first line before it is needed */
 	uint8_t *verdicts;                /* n, out: 1 accept, 0 drop or error */
+	/* The verdicts will be compared. Else an engine whose results have another form need not put them into this one: what a user does
+	 * with results is no part of any engine's time. */
+	bool check;
 };
 
 struct bench_engine {

@@ -217,18 +217,19 @@ static void draw(struct flows *w, enum table_of table)
 	}
 }
 
-/* One pass; -1: wrong verdicts. *ns may be below 0 where a baseline is subtracted. */
+/* One pass, compared (0, or -1: wrong verdicts) or, where ns is given, timed. */
 static int run(struct flows *w, const struct bench_engine *e, double *ns)
 {
 	struct bench_pass pass = {
 		.n = PACKETS, .n_slots = PACKETS, .packets = w->visits, .slots = w->slots, .verdicts = w->verdicts};
 
 	draw(w, (enum table_of)e->counts_in);
-	memset(w->verdicts, 0xff, PACKETS);
 	if (e->prepare)
 		e->prepare(e->self, &pass);
-	*ns = bench_time(e, &pass);
-	return bench_check(e, w->name, &pass, w->want);
+	if (!ns)
+		return bench_check(e, w->name, &pass, w->want);
+	*ns += bench_time(e, &pass);
+	return 0;
 }
 
 static int measure(struct flows *w, const char *size)
@@ -241,13 +242,10 @@ static int measure(struct flows *w, const char *size)
 			int i = (k + round) % w->engines.n;
 			double total = 0;
 
-			for (int pass = -1; pass < PASSES; pass++) { /* the first one warms up */
-				double ns;
-
-				if (run(w, &w->engines.engine[i], &ns))
-					return -1;
-				total += pass < 0 ? 0 : ns;
-			}
+			if (run(w, &w->engines.engine[i], NULL))
+				return -1;
+			for (int pass = 0; pass < PASSES; pass++)
+				(void)run(w, &w->engines.engine[i], &total);
 			bench_add(&series[i], total / (PASSES * PACKETS));
 		}
 	}
@@ -272,7 +270,7 @@ int bench_flows(const struct bench_options *options, struct bench_report *report
 	current = w;
 	for (int which = BENCH_PER_SOURCE; which <= BENCH_PER_FLOW; which++) {
 		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-			if (!bench_wanted(options->filter, names[which]) ||
+			if (!bench_wanted(options->filter, names[which]) || !bench_wanted(options->set, "flows") ||
 			    (options->flows && strcmp(options->flows, sizes[i].name)) ||
 			    (options->quick && !options->flows && !sizes[i].quick))
 				continue;

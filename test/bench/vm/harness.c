@@ -75,8 +75,12 @@ double bench_time(const struct bench_engine *e, const struct bench_pass *pass)
 
 int bench_check(const struct bench_engine *e, const char *filter, const struct bench_pass *pass, const uint8_t *expected)
 {
+	struct bench_pass checked = *pass;
 	uint32_t i = 0;
 
+	checked.check = true;
+	memset(pass->verdicts, 0xff, pass->n);
+	e->pass(e->self, &checked);
 	if (!memcmp(pass->verdicts, expected, pass->n))
 		return 0;
 	while (pass->verdicts[i] == expected[i])

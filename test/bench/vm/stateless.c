@@ -7,8 +7,6 @@
 #include "test/bench/vm/cases.h"
 #include "test/bench/vm/engines.h"
 
-#define WARM_PASSES 2
-
 struct stateless {
 	const struct bench_options *options;
 	const struct bench_slots *templates;
@@ -71,17 +69,6 @@ static void unload(struct stateless *s)
 	memset(&s->bpf, 0, sizeof(s->bpf));
 }
 
-static int hot_pass(struct stateless *s, const struct bench_engine *e, const struct bench_pass *pass, struct bench_series *series)
-{
-	double ns;
-
-	memset(s->verdicts, 0xff, pass->n);
-	ns = bench_time(e, pass);
-	if (series)
-		bench_add(series, ns / pass->n);
-	return bench_check(e, s->filter.name, pass, s->want);
-}
-
 static int measure_hot(struct stateless *s)
 {
 	struct bench_pass pass = {.verdicts = s->verdicts};
@@ -97,10 +84,10 @@ static int measure_hot(struct stateless *s)
 		for (int k = 0; k < s->engines.n; k++) {
 			int i = (k + round) % s->engines.n; /* no engine always comes first */
 
-			/* Untimed until caches and predictors have what the engine needs. */
-			for (int w = 0; w < WARM_PASSES; w++)
-				if (hot_pass(s, &s->engines.engine[i], &pass, w == WARM_PASSES - 1 ? &series[i] : NULL))
-					return -1;
+			/* The pass that is compared gives caches and predictors what the engine needs. */
+			if (bench_check(&s->engines.engine[i], s->filter.name, &pass, s->want))
+				return -1;
+			bench_add(&series[i], bench_time(&s->engines.engine[i], &pass) / pass.n);
 		}
 	}
 	bench_report_add(s->report, s->filter.name, BENCH_HOT, &s->engines, series);
@@ -112,12 +99,13 @@ static int cold_pass(struct stateless *s, const struct bench_engine *e, struct b
 	bench_cold_next(&s->cold, pass);
 	for (uint32_t i = 0; i < pass->n; i++)
 		s->want[i] = s->expected[s->cold.buffers[i] % BENCH_TEMPLATES];
-	memset(s->verdicts, 0xff, pass->n);
 	if (e->prepare)
 		e->prepare(e->self, pass);
+	if (bench_check(e, s->filter.name, pass, s->want))
+		return -1;
 	bench_cold_flush(&s->cold);
 	bench_add(series, bench_time(e, pass) / pass->n);
-	return bench_check(e, s->filter.name, pass, s->want);
+	return 0;
 }
 
 static int measure_cold(struct stateless *s, bool prefetch)
@@ -137,6 +125,15 @@ static int measure_cold(struct stateless *s, bool prefetch)
 	return 0;
 }
 
+static int measure_sets(struct stateless *s)
+{
+	const char *only = s->options->set;
+
+	if ((bench_wanted(only, BENCH_HOT) && measure_hot(s)) || (bench_wanted(only, BENCH_PREFETCH) && measure_cold(s, true)))
+		return -1;
+	return bench_wanted(only, BENCH_COLD) ? measure_cold(s, false) : 0;
+}
+
 static int measure_filter(struct stateless *s, int which)
 {
 	int rc;
@@ -146,7 +143,7 @@ static int measure_filter(struct stateless *s, int which)
 		return 0;
 	rc = load(s, which);
 	if (!rc)
-		rc = measure_hot(s) || measure_cold(s, true) || measure_cold(s, false) ? -1 : 0;
+		rc = measure_sets(s);
 	unload(s);
 	return rc;
 }
