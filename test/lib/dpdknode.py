@@ -11,15 +11,16 @@ import time
 import tooltest as t
 
 SKIPPED = 77
-# As little of DPDK as will do, without huge pages or physical devices. Lcores share the processors there are.
-EAL = "--no-huge --no-pci --no-shconf --no-telemetry -m {memory}"
+# As little of DPDK as will do, without huge pages (but for drivers that need them) or physical devices. Lcores share the processors
+# there are.
+EAL = "{pages} --no-pci --no-shconf --no-telemetry -m {memory}"
 FILTER = os.path.join(t.ROOT, "examples", "manual", "syn-flood.vfm")
 
 
-def eal(*vdevs, cores=1, memory=128):
+def eal(*vdevs, cores=1, memory=128, huge=False):
     cpus = sorted(os.sched_getaffinity(0))
     lcores = ",".join(f"{i}@{cpus[i % len(cpus)]}" for i in range(cores))
-    return " ".join([EAL.format(memory=memory), f"--lcores {lcores}", *(f"--vdev {v}" for v in vdevs)])
+    return " ".join([EAL.format(memory=memory, pages="--in-memory" if huge else "--no-huge"), f"--lcores {lcores}", *(f"--vdev {v}" for v in vdevs)])
 
 
 def node(*args, vdevs, ports, cores=1, memory=128):
@@ -41,12 +42,12 @@ def need_dpdk():
 class Live:
     """vfm-node running in the background, ready when made; stop() gives its report."""
 
-    def __init__(self, *args, vdevs, ports, cores=1, memory=128, prefix=()):
+    def __init__(self, *args, vdevs, ports, cores=1, memory=128, huge=False, prefix=()):
         self.cores = cores
         self.said, self.unread = [], b""
         self.process = subprocess.Popen(
-            [*prefix, t.program("vfm-node"), "--dpdk", eal(*vdevs, cores=cores, memory=memory), "--in", ports[0], "--out", ports[1],
-             "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            [*prefix, t.program("vfm-node"), "--dpdk", eal(*vdevs, cores=cores, memory=memory, huge=huge), "--in", ports[0],
+             "--out", ports[1], "--json", *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.read_until(": running, ")
 
     def signal(self, number):
