@@ -33,7 +33,7 @@
 struct daemon {
 	struct daemon_options options;
 	const struct deploy *deploy;
-	struct interp *interp;
+	struct engine *engine;
 	struct node node;
 	struct steerer steerer;
 	struct probe probe;
@@ -82,15 +82,34 @@ static struct shard *make_shard(void *ctx, uint64_t shard)
 	return deploy_shard(d->deploy, mix64(d->node.options.self + shard));
 }
 
-static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, struct verdict *v)
+/* At most ENGINE_BURST_PACKETS. */
+static void execute_burst(struct daemon *d, struct shard *shard, const struct node_packet *p, uint32_t n, struct verdict *v)
 {
-	struct daemon *d = ctx;
-	struct vfm_packet packet = {.data = p->data, .len = p->length, .input = p->input, .time_us = p->time_us};
-	struct vfm_result r = {.error = VERDICT_ERROR_GUARD};
+	struct vfm_packet packets[ENGINE_BURST_PACKETS];
+	struct shard *shards[ENGINE_BURST_PACKETS];
+	struct vfm_result results[ENGINE_BURST_PACKETS];
+	uint32_t where[ENGINE_BURST_PACKETS], passed = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		packets[passed] =
+			(struct vfm_packet){.data = p[i].data, .len = p[i].length, .input = p[i].input, .time_us = p[i].time_us};
+		v[i] = (struct verdict){.error = VERDICT_INDEX_GUARD + 1};
+		if (!plan_guard_holds(d->deploy->plan, &packets[passed]))
+			continue;
+		shards[passed] = shard;
+		where[passed++] = i;
+	}
+	if (passed)
+		engine_run(d->engine, shards, packets, passed, results);
+	for (uint32_t i = 0; i < passed; i++)
+		v[where[i]] =
+			(struct verdict){.value = results[i].value, .error = (uint8_t)(verdict_error_index(results[i].error) + 1)};
+}
+
+static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, uint32_t n, struct verdict *v)
+{
 	(void)number;
-	if (plan_guard_holds(d->deploy->plan, &packet))
-		interp_run(d->interp, shard, &packet, d->deploy->options.insn_limit, &r);
-	*v = (struct verdict){.value = r.value, .error = (uint8_t)(verdict_error_index(r.error) + 1)};
+	for (uint32_t i = 0; i < n; i += ENGINE_BURST_PACKETS)
+		execute_burst(ctx, shard, p + i, n - i < ENGINE_BURST_PACKETS ? n - i : ENGINE_BURST_PACKETS, v + i);
 }
 
 static struct vfm_result result_of(struct verdict v)
@@ -580,8 +599,9 @@ static int start(struct daemon *d)
 	while (no.self <= OUTBOX_CONTROLLER)
 		if (getrandom(&no.self, sizeof no.self, 0) != sizeof no.self)
 			return fail(d, -EIO, "no random numbers", "getrandom", "check the kernel");
-	d->interp = interp_new(d->deploy->program);
-	int err = d->interp ? node_init(&d->node, &no) : -ENOMEM;
+	int err = engine_new(d->deploy->program, o->engine, d->deploy->options.insn_limit, &d->engine);
+	if (!err)
+		err = node_init(&d->node, &no);
 	if (!err && o->endpoint) {
 		err = link_open(&d->link, o->endpoint, &calls);
 		if (err)
@@ -616,7 +636,7 @@ static int finish(struct daemon *d)
 	if (d->capture)
 		capture_close(d->capture);
 	node_fini(&d->node);
-	interp_free(d->interp);
+	engine_free(d->engine);
 	return err;
 }
 

@@ -4,6 +4,7 @@
 #define NODE_DAEMON_H
 
 #include "analysis/deploy.h"
+#include "node/engine.h"
 #include "node/node.h"
 #include "node/ports.h"
 
@@ -27,6 +28,7 @@ struct daemon_options {
 	bool leave;           /* end when the capture is done */
 	enum release_mode release;
 	uint32_t window;
+	enum engine_kind engine;
 	/* live ports */
 	const char *dpdk;           /* DPDK's arguments; NULL: none */
 	struct ports_options ports; /* cores and held_pkts are set here */

@@ -34,7 +34,8 @@ struct node_packet {
 struct member_ops {
 	/* A fresh shard with tracked tables and the plan's preloaded entries. NULL: out of memory. */
 	struct shard *(*shard_new)(void *ctx, uint64_t shard);
-	void (*execute)(void *ctx, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v);
+	/* Runs n packets, at most WIRE_MAX_BURST, in order; v[i] is what p[i] got. */
+	void (*execute)(void *ctx, uint64_t shard, struct shard *state, const struct node_packet *p, uint32_t n, struct verdict *v);
 	void *ctx;
 };
 

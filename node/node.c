@@ -19,11 +19,12 @@ struct member_limits node_default_limits(void)
 }
 
 /* Counts executions for the load that REPORT carries. */
-static void execute_counted(void *ctx, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v)
+static void execute_counted(void *ctx, uint64_t shard, struct shard *state, const struct node_packet *p, uint32_t count,
+			    struct verdict *v)
 {
 	struct node *n = ctx;
-	n->applied[shard]++;
-	n->options.ops.execute(n->options.ops.ctx, shard, state, p, v);
+	n->applied[shard] += count;
+	n->options.ops.execute(n->options.ops.ctx, shard, state, p, count, v);
 }
 
 static struct shard *shard_new_for(void *ctx, uint64_t shard)

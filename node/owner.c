@@ -3,6 +3,7 @@
 
 #include "state/safeguard.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -224,29 +225,32 @@ static bool work_legal(const struct wire_work *w)
 	if (!n || !w->first || w->time_us.n != n || w->input.n != n || w->carried.n != n)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
-		if (wire_c32(w->length, i) > UINT16_MAX || wire_c32(w->carried, i) > wire_c32(w->length, i))
-			return false;
+		if (wire_c32(w->length, i) > UINT16_MAX || wire_c32(w->carried, i) != wire_c32(w->length, i))
+			return false; /* the program may read them all */
 		bytes += wire_c32(w->carried, i);
 	}
 	return bytes == w->data.n;
 }
 
-/* Executes packets skip .. skip + n - 1 of w. Returns how many were executed (memory may run out). */
-static uint32_t execute(struct member *m, struct sigma_stream *st, const struct wire_work *w, uint32_t skip, uint32_t n)
+/* Executes packets skip .. skip + n - 1 of w. The tail has room for their verdicts: state and position must not part. */
+static void execute(struct member *m, struct sigma_stream *st, const struct wire_work *w, uint32_t skip, uint32_t n)
 {
+	struct node_packet p[WIRE_MAX_BURST];
+	struct verdict v[WIRE_MAX_BURST];
 	const uint8_t *data = w->data.p;
 	for (uint32_t i = 0; i < skip + n; i++) {
-		struct node_packet p = {wire_c64(w->time_us, i), wire_c32(w->input, i), wire_c32(w->length, i),
-					wire_c32(w->carried, i), data};
-		struct verdict v = {0};
-		data += p.carried;
-		if (i < skip)
-			continue;
-		m->env->ops.execute(m->env->ops.ctx, m->shard, m->copy->shard, &p, &v);
-		if (sigma_push(m->copy, st, v))
-			return i - skip;
+		uint32_t carried = wire_c32(w->carried, i);
+		if (i >= skip)
+			p[i - skip] = (struct node_packet){wire_c64(w->time_us, i), wire_c32(w->input, i), wire_c32(w->length, i),
+							   carried, data};
+		data += carried;
 	}
-	return n;
+	m->env->ops.execute(m->env->ops.ctx, m->shard, m->copy->shard, p, n, v);
+	for (uint32_t i = 0; i < n; i++) {
+		int err = sigma_push(m->copy, st, v[i]);
+		assert(!err);
+		(void)err;
+	}
 }
 
 static void apply_work(struct member *m, struct sigma_stream *st, const struct wire_work *w, uint64_t now_us)
@@ -255,12 +259,12 @@ static void apply_work(struct member *m, struct sigma_stream *st, const struct w
 	uint64_t before = st->position, acked = w->acked > st->acked ? w->acked : st->acked;
 	uint64_t held = acked < before ? before - acked : 0;
 	uint32_t n = w->length.n - skip;
-	if (!feed_has_room(m) || SIGMA_MAX_TAIL - held < n) {
+	if (!feed_has_room(m) || SIGMA_MAX_TAIL - held < n || sigma_reserve(st, n)) {
 		m->counters.refused_full++;
 		return;
 	}
 	sigma_ack(m->copy, st, w->acked);
-	n = execute(m, st, w, skip, n);
+	execute(m, st, w, skip, n);
 	publish(m, DELTA_PACKETS, st, n, now_us);
 	if (m->owner.active && early(m, index) && m->owner.streams[index].committed < st->position)
 		tell_verdicts(m, index, before + 1, st->position, now_us);

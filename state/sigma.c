@@ -108,6 +108,17 @@ static int tail_grow(struct sigma_stream *st)
 	return 0;
 }
 
+int sigma_reserve(struct sigma_stream *st, uint32_t n)
+{
+	uint64_t held = st->position - st->acked;
+	if (st->position > SIGMA_MAX_NUMBER - n)
+		return -ERANGE;
+	while (st->room < SIGMA_MAX_TAIL && held + n > st->room)
+		if (tail_grow(st))
+			return -ENOMEM;
+	return 0;
+}
+
 int sigma_keep(struct sigma *s, struct sigma_stream *st, struct verdict v)
 {
 	uint64_t held = st->position - st->acked;

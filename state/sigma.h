@@ -70,6 +70,9 @@ struct sigma_stream *sigma_stream(struct sigma *s, uint64_t id);
  * -EACCES: retired, or an older session; -ENOSPC: no room for another stream; -ERANGE: start is above SIGMA_MAX_NUMBER. */
 int sigma_admit(struct sigma *s, uint64_t id, uint64_t session, bool fresh, uint64_t start);
 void sigma_retire(struct sigma *s, struct sigma_stream *st);
+/* Makes room for n more verdicts in memory, beyond what is acknowledged by then. -ENOMEM; -ERANGE: their numbers are above
+ * SIGMA_MAX_NUMBER. */
+int sigma_reserve(struct sigma_stream *st, uint32_t n);
 /* Appends the verdict of packet st->position + 1, counts it and gives it its history index. -ENOSPC: the tail is full, the steerer must acknowledge first; -ERANGE: that
  * number is above SIGMA_MAX_NUMBER; -ENOMEM. */
 int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v);

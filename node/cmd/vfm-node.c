@@ -43,6 +43,7 @@ static const char help[] =
 	"      --shards P         into so many shards, a power of two (1024 with a certificate, else 1)\n"
 	"      --capacity N       entries of every table (else as declared, undeclared 65536)\n"
 	"      --limit N          instructions a packet may take (10000)\n"
+	"      --engine KIND      interp, jit or burst (burst)\n"
 	"      --release MODE     commit, early or none (commit)\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this text\n";
@@ -83,6 +84,7 @@ enum long_only {
 	OPT_SHARDS,
 	OPT_CAPACITY,
 	OPT_LIMIT,
+	OPT_ENGINE,
 	OPT_RELEASE,
 	OPT_DPDK,
 	OPT_IN,
@@ -112,6 +114,7 @@ static const struct option long_options[] = {
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"release", required_argument, NULL, OPT_RELEASE},
 	{"dpdk", required_argument, NULL, OPT_DPDK},
 	{"in", required_argument, NULL, OPT_IN},
@@ -145,6 +148,15 @@ static int take_release(struct daemon_options *o, const char *text)
 			return -1;
 		}
 	return usage_error("--release takes commit, early or none, not ", text);
+}
+
+static int take_engine(struct daemon_options *o, const char *text)
+{
+	int kind = engine_kind_of(text);
+	if (kind < 0)
+		return usage_error("--engine takes interp, jit or burst, not ", text);
+	o->engine = (enum engine_kind)kind;
+	return -1;
 }
 
 static int take_counted(struct daemon_options *o, struct deploy_options *p, int option, const char *text)
@@ -202,6 +214,8 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 	case OPT_STAY:
 		o->leave = false;
 		return -1;
+	case OPT_ENGINE:
+		return take_engine(o, optarg);
 	case OPT_RELEASE:
 		return take_release(o, optarg);
 	case OPT_VERSION:
@@ -234,8 +248,13 @@ static int check_ports(struct daemon_options *o)
 static int read_options(int argc, char **argv, struct daemon_options *o, struct deploy_options *p)
 {
 	int option, status = -1;
-	*o = (struct daemon_options){
-		.name = "node", .owns = true, .stream = 1, .stop_at = UINT64_MAX, .leave = true, .window = 16384};
+	*o = (struct daemon_options){.name = "node",
+				     .owns = true,
+				     .stream = 1,
+				     .stop_at = UINT64_MAX,
+				     .leave = true,
+				     .window = 16384,
+				     .engine = ENGINE_BURST};
 	*p = (struct deploy_options){.insn_limit = 10000};
 	opterr = 0;
 	while (status < 0 && (option = getopt_long(argc, argv, "e:h", long_options, NULL)) != -1)

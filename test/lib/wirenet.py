@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+import unittest
 
 import tooltest as t
 from dpdknode import skip
@@ -167,8 +168,8 @@ def attack(case, syns, first_port=1024):
     return process
 
 
-def enter(script):
-    """Runs this file again in network and mount namespaces of its own, which its namespaces of hosts go with."""
+def own_namespaces():
+    """The command that makes network and mount namespaces, which a test's namespaces of hosts go with."""
     for tool in ("unshare", "ip", "nft", "ethtool", "curl", "ss"):
         if not shutil.which(tool):
             skip(f"no {tool}")
@@ -179,4 +180,18 @@ def enter(script):
     if tried.returncode:
         skip(f"no namespaces: {tried.stderr.strip()}")
     os.makedirs("/run/netns", exist_ok=True)
+    return own
+
+
+def enter(script):
+    """Runs this file again in namespaces of its own."""
+    own = own_namespaces()
     os.execvp(own[0], [*own, sys.executable, script, "--inside"])
+
+
+def enter_each(script, case):
+    """Runs each test of the case in namespaces of its own: no host has a connection left that another test would hear of."""
+    own = own_namespaces()
+    names = [f"{case.__name__}.{name}" for name in unittest.defaultTestLoader.getTestCaseNames(case)]
+    codes = [subprocess.call([*own, sys.executable, script, "--inside", name]) for name in names]
+    sys.exit(next((code for code in codes if code), 0))

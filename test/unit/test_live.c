@@ -95,10 +95,14 @@ static struct verdict judge(struct world *w, struct shard *shard, const struct v
 	return (struct verdict){.value = r.value, .error = (uint8_t)(verdict_error_index(r.error) + 1)};
 }
 
-static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, struct verdict *v)
+static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, uint32_t n, struct verdict *v)
 {
 	(void)number;
-	*v = judge(ctx, shard, &(struct vfm_packet){.data = p->data, .len = p->length, .input = p->input, .time_us = p->time_us});
+	for (uint32_t i = 0; i < n; i++) {
+		struct vfm_packet packet = {.data = p[i].data, .len = p[i].length, .input = p[i].input, .time_us = p[i].time_us};
+
+		v[i] = judge(ctx, shard, &packet);
+	}
 }
 
 static void give_frame(struct world *w, struct wire_message *m)

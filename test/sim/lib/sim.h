@@ -160,7 +160,7 @@ __attribute__((format(printf, 2, 3))) void sim_fail(struct sim *s, const char *f
 /* filter.c: the filter under test: its verdict is a hash of all that the shard has seen, in order. */
 struct shard *sim_shard_new(void *ctx, uint64_t shard);
 void sim_filter(struct sim *s, struct shard *state, const struct node_packet *p, struct verdict *v);
-void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v);
+void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct node_packet *p, uint32_t n, struct verdict *v);
 
 /* check.c */
 void sim_check_proc(struct sim *s, struct sim_proc *p);

@@ -41,9 +41,8 @@ void sim_filter(struct sim *s, struct shard *state, const struct node_packet *p,
 	*v = (struct verdict){.value = all, .error = all % 17 == 0};
 }
 
-void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v)
+static void execute_one(struct sim_proc *q, uint64_t shard, struct shard *state, const struct node_packet *p, struct verdict *v)
 {
-	struct sim_proc *q = proc;
 	uint32_t id[2];
 	memcpy(id, p->data, sizeof id);
 	sim_filter(sim_now, state, p, v);
@@ -53,4 +52,10 @@ void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct n
 		q->executed[q->n_executed].index = id[1];
 		q->executed[q->n_executed++].verdict = *v;
 	}
+}
+
+void sim_execute(void *proc, uint64_t shard, struct shard *state, const struct node_packet *p, uint32_t n, struct verdict *v)
+{
+	for (uint32_t i = 0; i < n; i++)
+		execute_one(proc, shard, state, &p[i], &v[i]);
 }
