@@ -4,6 +4,12 @@
 
 #include "analysis/analyze.h"
 
+/* Has a path proved a name? */
+static bool is_field(const struct dim *d)
+{
+	return d->header ? !strstr(d->name, " if ") : d->offset != DIM_NO_OFFSET && strncmp(d->name, "byte", 4) != 0;
+}
+
 /* Every field with a name that some object's path proved. */
 static void collect_names(const struct analysis *a, struct dims *names)
 {
@@ -12,7 +18,7 @@ static void collect_names(const struct analysis *a, struct dims *names)
 		for (uint32_t k = 0; k < a->stages.objects[i].dims.n; k++) {
 			const struct dim *d = &a->stages.objects[i].dims.items[k];
 
-			if (d->offset != DIM_NO_OFFSET && strncmp(d->name, "byte", 4) && names->n < DIMS_MAX)
+			if (is_field(d) && names->n < DIMS_MAX)
 				names->items[names->n++] = *d;
 		}
 }

@@ -44,26 +44,77 @@ static void add_load(struct footprint *f, const struct ir_value *v, uint64_t bit
 		f->end = offset + bytes;
 }
 
-/* "4 bytes at network + 12" for a load at an offset that HDR gives, "bytes at a computed offset" for any other. */
-static void add_indexed(struct dims *all, const struct ir *ir, const struct ir_value *v)
+/* The place of another list that this one is. */
+static void lent_place(const struct dims *lend, struct dim *d)
 {
-	static const char *const items[VFM_HDR_ITEMS] = {"network", "transport", "payload", "protocol", "fragment"};
-	const struct ir_value *at = &ir->values[v->a];
+	for (uint32_t i = 0; lend && i < lend->n; i++) {
+		const struct dim *l = &lend->items[i];
+
+		if (l->header == d->header && l->plus == d->plus && l->bytes_behind == d->bytes_behind) {
+			*d = *l;
+			return;
+		}
+	}
+}
+
+/* A load at an offset that HDR gives has a field's name, any other is "bytes at a computed offset". */
+static void add_indexed(struct dims *all, const struct demand *d, uint32_t value, const struct dims *lend)
+{
+	const struct ir *ir = d->ir;
+	const struct ir_value *v = &ir->values[value], *at = &ir->values[v->a];
 	uint64_t plus = 0;
-	struct dim d = {.offset = DIM_NO_OFFSET};
+	struct dim dim;
 
 	if (at->op == IR_ADD && ir->values[at->b].op == IR_CONST) {
 		plus = ir->values[at->b].imm;
 		at = &ir->values[at->a];
 	}
-	if (at->op == IR_HDR && at->imm <= VFM_HDR_PAYLOAD && plus < 65536)
-		snprintf(d.name, sizeof(d.name), "%u bytes at %s + %u", ir_ops[v->op].bytes, items[at->imm], (unsigned)plus);
-	else
-		snprintf(d.name, sizeof(d.name), "bytes at a computed offset");
-	add_dim(all, &d);
+	if (at->op != IR_HDR || at->imm > VFM_HDR_PAYLOAD || plus > UINT16_MAX) {
+		add_named(all, "bytes at a computed offset");
+		return;
+	}
+	field_name_behind(ir, ir_block_of(ir, value), at->imm, (uint32_t)plus, ir_ops[v->op].bytes, d->bits[value], &dim);
+	lent_place(lend, &dim);
+	add_dim(all, &dim);
 }
 
-static void add_source(struct dims *all, const struct demand *d, uint32_t value, struct footprint *f)
+#define MAX_USES_VALUES 16384 /* of a program whose uses are looked through */
+
+/* Loads at this value or at it plus a constant; -1: it is used for something else than loads and branches. */
+static int loads_behind(const struct ir *ir, uint32_t value, bool sum)
+{
+	int loads = 0, more;
+
+	for (uint32_t i = 0; i < ir->n_args; i++)
+		if (ir->args[i] == value)
+			return -1;
+	for (uint32_t i = 0; i < ir->n_blocks; i++)
+		if (ir->blocks[i].term == IR_RET && ir->blocks[i].a == value)
+			return -1;
+	for (uint32_t i = value + 1; i < ir->n_values; i++) {
+		const struct ir_value *v = &ir->values[i];
+
+		if (v->a != value && v->b != value)
+			continue;
+		more = 1;
+		if (v->op < IR_LDX8 || v->op > IR_LDX64)
+			more = !sum && v->op == IR_ADD && v->a == value && ir->values[v->b].op == IR_CONST
+				       ? loads_behind(ir, i, true)
+				       : -1;
+		if (more < 0)
+			return -1;
+		loads += more;
+	}
+	return loads;
+}
+
+/* Does the header's offset only lead to fields behind it? Then their names say it all. */
+static bool only_leads(const struct ir *ir, uint32_t value)
+{
+	return ir->n_values <= MAX_USES_VALUES && loads_behind(ir, value, false) > 0;
+}
+
+static void add_source(struct dims *all, const struct demand *d, uint32_t value, const struct dims *lend, struct footprint *f)
 {
 	static const char *const items[VFM_HDR_ITEMS] = {"network offset", "transport offset", "payload offset", "final protocol",
 							 "fragment offset"};
@@ -72,10 +123,10 @@ static void add_source(struct dims *all, const struct demand *d, uint32_t value,
 	if (v->op >= IR_LD8 && v->op <= IR_LD64)
 		add_load(f, v, d->bits[value]);
 	else if (v->op >= IR_LDX8 && v->op <= IR_LDX64)
-		add_indexed(all, d->ir, v);
+		add_indexed(all, d, value, lend);
 	else if (v->op == IR_HASH5 || v->op == IR_HASH5S)
 		add_named(all, v->op == IR_HASH5 ? "5-tuple" : "5-tuple, either direction");
-	else if (v->op == IR_HDR)
+	else if (v->op == IR_HDR && (v->imm > VFM_HDR_PAYLOAD || !only_leads(d->ir, value)))
 		add_named(all, items[v->imm]);
 	else if (v->op == IR_PKTLEN)
 		add_named(all, "packet length");
@@ -124,7 +175,7 @@ static void collect(struct dims *all, const struct demand *d, uint32_t block, co
 	memset(f->mask, 0, f->end);
 	f->end = 0;
 	for (uint32_t i = 0; i < d->n_touched; i++)
-		add_source(all, d, d->touched[i], f);
+		add_source(all, d, d->touched[i], lend, f);
 	add_fields(all, &proof, lend, f);
 	for (uint32_t i = 0; i < d->objects->n; i++)
 		if (d->objects_read[i]) {
@@ -156,13 +207,21 @@ static bool has_name(const struct dims *d, const char *name)
 	return false;
 }
 
+static bool has_behind(const struct dims *d, enum vfm_hdr_item item, uint32_t plus, uint32_t bytes)
+{
+	for (uint32_t i = 0; i < d->n; i++)
+		if (d->items[i].header == 1 + item && d->items[i].plus == plus && d->items[i].bytes_behind == bytes)
+			return true;
+	return false;
+}
+
 static bool is_per_flow(const struct dims *d)
 {
 	if (has_name(d, "5-tuple") || has_name(d, "5-tuple, either direction"))
 		return true;
-	if (has_name(d, "4 bytes at network + 12") && has_name(d, "4 bytes at network + 16"))
-		return has_name(d, "4 bytes at transport + 0") ||
-		       (has_name(d, "2 bytes at transport + 0") && has_name(d, "2 bytes at transport + 2"));
+	if (has_behind(d, VFM_HDR_NETWORK, 12, 4) && has_behind(d, VFM_HDR_NETWORK, 16, 4))
+		return has_behind(d, VFM_HDR_TRANSPORT, 0, 4) ||
+		       (has_behind(d, VFM_HDR_TRANSPORT, 0, 2) && has_behind(d, VFM_HDR_TRANSPORT, 2, 2));
 	if (has_place(d, 22, 8) && has_place(d, 38, 8) && has_place(d, 54, 2) && has_place(d, 56, 2))
 		return true;
 	return has_place(d, 26, 4) && has_place(d, 30, 4) && has_place(d, 34, 2) && has_place(d, 36, 2);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "analysis/field.h"
+#include "vm/vflisp.h"
 
 enum frame { FRAME_ANY, FRAME_IP4, FRAME_IP4_PORTS, FRAME_IP4_TCP, FRAME_IP6, FRAME_IP6_PORTS, FRAME_ARP };
 
@@ -68,22 +69,28 @@ static void note(struct path_proof *p, const struct equality *e)
 	}
 }
 
+/* Where control takes this edge, value x is the constant c. */
+static bool edge_constant(const struct ir *ir, const struct ir_pred *p, uint32_t *x, uint64_t *c)
+{
+	const struct ir_block *from = &ir->blocks[p->block];
+	bool swap;
+
+	if (from->term != IR_BRANCH || from->cond != (p->succ == 0 ? VFM_OP_JEQ : VFM_OP_JNE))
+		return false;
+	swap = ir->values[from->b].op != IR_CONST;
+	*x = swap ? from->b : from->a;
+	*c = ir->values[swap ? from->a : from->b].imm;
+	return ir->values[swap ? from->a : from->b].op == IR_CONST;
+}
+
 /* The branch that is the only way into the block, if it proves an equality. */
 static bool edge_equality(const struct ir *ir, uint32_t block, struct equality *e)
 {
-	const struct ir_block *b = &ir->blocks[block], *from;
-	const struct ir_pred *p = &ir->preds[b->preds];
-	bool taken;
+	const struct ir_block *b = &ir->blocks[block];
+	uint64_t c;
+	uint32_t x;
 
-	if (b->n_preds != 1)
-		return false;
-	from = &ir->blocks[p->block];
-	taken = p->succ == 0;
-	if (from->term != IR_BRANCH || from->cond != (taken ? VFM_OP_JEQ : VFM_OP_JNE))
-		return false;
-	if (ir->values[from->b].op == IR_CONST)
-		return read_equality(ir, from->a, ir->values[from->b].imm, e);
-	return ir->values[from->a].op == IR_CONST && read_equality(ir, from->b, ir->values[from->a].imm, e);
+	return b->n_preds == 1 && edge_constant(ir, &ir->preds[b->preds], &x, &c) && read_equality(ir, x, c, e);
 }
 
 void field_prove(const struct ir *ir, uint32_t block, struct path_proof *proof)
@@ -145,4 +152,107 @@ void field_name(const struct path_proof *proof, uint32_t offset, uint32_t last, 
 		snprintf(dim->name, sizeof(dim->name), "byte %u", offset);
 	else
 		snprintf(dim->name, sizeof(dim->name), "bytes %u-%u", offset, offset + dim->bytes - 1);
+}
+
+/* ---- behind headers, wherever they are ---- */
+
+#define PROTOCOLS_MAX 4
+
+/* What the way to a block has proved of the headers that HDR finds. */
+struct header_proof {
+	unsigned version;     /* 0: not proved */
+	unsigned n_protocols; /* 0: not proved */
+	uint64_t protocols[PROTOCOLS_MAX];
+};
+
+/* "x is c" as the IP version: the upper half of the network header's first byte. */
+static unsigned version_of(const struct ir *ir, uint32_t x, uint64_t c)
+{
+	const struct ir_value *v = &ir->values[x], *load;
+
+	if ((v->op != IR_SHR && v->op != IR_AND) || ir->values[v->b].op != IR_CONST)
+		return 0;
+	load = &ir->values[v->a];
+	if (load->op != IR_LDX8 || ir->values[load->a].op != IR_HDR || ir->values[load->a].imm != VFM_HDR_NETWORK)
+		return 0;
+	if (v->op == IR_AND)
+		return ir->values[v->b].imm == 0xf0 ? (unsigned)(c >> 4) : 0;
+	return ir->values[v->b].imm == 4 ? (unsigned)c : 0;
+}
+
+/* Whichever way into the block was taken, the final protocol is one of those. */
+static unsigned protocols_at(const struct ir *ir, const struct ir_block *b, uint64_t protocols[PROTOCOLS_MAX])
+{
+	uint32_t x;
+
+	if (b->n_preds > PROTOCOLS_MAX)
+		return 0;
+	for (uint32_t i = 0; i < b->n_preds; i++)
+		if (!edge_constant(ir, &ir->preds[b->preds + i], &x, &protocols[i]) || ir->values[x].op != IR_HDR ||
+		    ir->values[x].imm != VFM_HDR_PROTOCOL)
+			return 0;
+	return b->n_preds;
+}
+
+static void prove_headers(const struct ir *ir, uint32_t block, struct header_proof *proof)
+{
+	*proof = (struct header_proof){0};
+	for (uint32_t at = block; at != 0; at = ir->idom[at]) {
+		const struct ir_block *b = &ir->blocks[at];
+		uint64_t c;
+		uint32_t x;
+
+		if (!proof->version && b->n_preds == 1 && edge_constant(ir, &ir->preds[b->preds], &x, &c))
+			proof->version = version_of(ir, x, c);
+		if (!proof->n_protocols)
+			proof->n_protocols = protocols_at(ir, b, proof->protocols);
+	}
+}
+
+enum place_fit { PLACE_NOT, PLACE_MAYBE, PLACE_PROVED };
+
+static enum place_fit place_fits(const struct vfl_field_place *p, const struct header_proof *proof)
+{
+	if (p->version)
+		return proof->version == p->version ? PLACE_PROVED : proof->version ? PLACE_NOT : PLACE_MAYBE;
+	for (unsigned i = 0; i < proof->n_protocols; i++)
+		if (!memchr(p->protocols, (int)proof->protocols[i], p->n_protocols) || proof->protocols[i] > UINT8_MAX)
+			return PLACE_NOT;
+	return proof->n_protocols ? PLACE_PROVED : PLACE_MAYBE;
+}
+
+/* What must be so for the place to be the field. */
+static const char *place_condition(const struct vfl_field_place *p)
+{
+	if (p->version)
+		return p->version == 4 ? "IPv4" : "IPv6";
+	if (p->n_protocols > 2)
+		return "TCP, UDP or SCTP";
+	return p->protocols[0] == 6 ? "TCP" : p->protocols[0] == 17 ? "UDP" : "ICMP";
+}
+
+void field_name_behind(const struct ir *ir, uint32_t block, uint64_t item, uint32_t plus, uint32_t bytes, uint64_t bits,
+		       struct dim *dim)
+{
+	static const char *const items[VFM_HDR_ITEMS] = {"network", "transport", "payload", "protocol", "fragment"};
+	struct header_proof proof;
+	struct vfl_field_place p;
+	unsigned maybe = 0;
+
+	*dim = (struct dim){.offset = DIM_NO_OFFSET, .header = (uint8_t)(1 + item), .bytes_behind = (uint8_t)bytes, .plus = plus};
+	prove_headers(ir, block, &proof);
+	for (uint32_t i = 0; vfl_field_place(i, &p); i++) {
+		enum place_fit fit = p.item == item && p.plus == plus && p.bytes == bytes ? place_fits(&p, &proof) : PLACE_NOT;
+
+		if (fit == PLACE_PROVED) {
+			snprintf(dim->name, sizeof(dim->name), "%s", p.name);
+			return;
+		}
+		if (fit == PLACE_MAYBE && maybe++ == 0)
+			snprintf(dim->name, sizeof(dim->name), "%s if %s", p.name, place_condition(&p));
+	}
+	if (item == VFM_HDR_NETWORK && plus == 0 && bytes == 1 && !(bits & 15))
+		snprintf(dim->name, sizeof(dim->name), "ip.version");
+	else if (maybe != 1)
+		snprintf(dim->name, sizeof(dim->name), "%u bytes at %s + %u", bytes, items[item], plus);
 }

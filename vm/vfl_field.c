@@ -1,6 +1,7 @@
 /* vfl_field.c: the names of packet fields. A field is defined in VFLisp itself, by a row of this table, from which docs/vflisp.md has
  * its own. Fields with a dot look behind VLAN tags, IPv4 options and IPv6 extension headers, and are 0 where their header is not
  * there; they end in BOUNDS only where the header is there but cut off. */
+#include <stdio.h>
 #include <string.h>
 
 #include "vm/vfl.h"
@@ -80,6 +81,40 @@ const struct vfl_wide_field *vfl_wide_find(const char *text, uint32_t bytes)
 		if (bytes == strlen(vfl_wide_fields[i].name) && !memcmp(text, vfl_wide_fields[i].name, bytes))
 			return &vfl_wide_fields[i];
 	return NULL;
+}
+
+/* Reads a definition of the form IF_IP4, IF_IP6 or IF_L4. */
+static bool read_place(const struct vfl_field *field, struct vfl_field_place *place)
+{
+	const char *load = strstr(field->definition, "(ld");
+	unsigned version = 0, bits, protocols[3];
+	int n;
+
+	*place = (struct vfl_field_place){.name = field->name, .item = VFM_HDR_NETWORK};
+	if (sscanf(field->definition, "(if (= ip.version %u)", &version) != 1) {
+		n = sscanf(field->definition, "(if (in l4.proto %u %u %u)", &protocols[0], &protocols[1], &protocols[2]);
+		if (n < 1)
+			n = sscanf(field->definition, "(if (= l4.proto %u)", &protocols[0]);
+		if (n < 1)
+			return false;
+		place->item = VFM_HDR_TRANSPORT;
+		place->n_protocols = (uint8_t)n;
+		for (int i = 0; i < n; i++)
+			place->protocols[i] = (uint8_t)protocols[i];
+	}
+	if (!load || sscanf(load, "(ld%u (+ %*[a-z0-9.] %u))", &bits, &place->plus) < 1)
+		return false;
+	place->version = (uint8_t)version;
+	place->bytes = (uint8_t)(bits / 8);
+	return true;
+}
+
+bool vfl_field_place(uint32_t i, struct vfl_field_place *place)
+{
+	for (uint32_t k = 0; k < vfl_n_fields; k++)
+		if (read_place(&vfl_fields[k], place) && i-- == 0)
+			return true;
+	return false;
 }
 
 struct vfl_node *vfl_field_node(struct vfl *c, uint32_t i)

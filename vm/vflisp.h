@@ -40,4 +40,19 @@ int vfl_compile(const char *source, size_t source_bytes, struct diag_list *d, ui
 int vfl_compile_listing(const char *source, size_t source_bytes, struct diag_list *d, uint8_t **code, uint32_t *len,
 			struct vfl_listing *listing, FILE *dump);
 
+/* A field behind a header: `bytes` at the offset that HDR item gives, plus `plus`. Named so only where the IP version is that, or the
+ * final protocol one of those. */
+struct vfl_field_place {
+	const char *name;
+	uint8_t item; /* enum vfm_hdr_item */
+	uint8_t bytes;
+	uint8_t version; /* 4 or 6; 0: protocols say it */
+	uint8_t n_protocols;
+	uint8_t protocols[3];
+	uint32_t plus;
+};
+
+/* The i-th such field, as the table of fields defines it. False: there are no more. */
+bool vfl_field_place(uint32_t i, struct vfl_field_place *place);
+
 #endif

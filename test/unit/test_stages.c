@@ -80,6 +80,35 @@ static void ports_need_the_protocol_as_well(void **state)
 	finish();
 }
 
+static void a_field_behind_a_header_has_vflisps_name(void **state)
+{
+#define VERSION(n) "HDR 0\n LDX8\n PUSH 4\n SHR\n PUSH " #n "\n JNE out\n"
+#define PORTS      "HDR 3\n PUSH 6\n JEQ l4\n HDR 3\n PUSH 17\n JNE out\nl4: "
+	static const char *const rows[][2] = {
+		{VERSION(4) "HDR 0\n PUSH 12\n ADD\n LDX32\n" COUNT, "ip.src"},
+		{VERSION(4) "HDR 0\n PUSH 16\n ADD\n LDX32\n" COUNT, "ip.dst"},
+		{VERSION(6) "HDR 0\n PUSH 8\n ADD\n LDX64\n" COUNT, "ip6.src-hi"},
+		{"HDR 0\n PUSH 12\n ADD\n LDX32\n" COUNT, "ip.src if IPv4"},
+		/* Bytes 12-15 of an IPv6 header are in the middle of its source. */
+		{VERSION(6) "HDR 0\n PUSH 12\n ADD\n LDX32\n" COUNT, "4 bytes at network + 12"},
+		{PORTS "HDR 1\n LDX16\n" COUNT, "l4.sport"},
+		{PORTS "HDR 1\n PUSH 2\n ADD\n LDX16\n" COUNT, "l4.dport"},
+		{"HDR 3\n PUSH 17\n JNE out\n HDR 1\n PUSH 2\n ADD\n LDX16\n" COUNT, "l4.dport"},
+		{"HDR 3\n PUSH 6\n JNE out\n HDR 1\n PUSH 13\n ADD\n LDX8\n" COUNT, "tcp.flags"},
+		{PORTS "HDR 1\n PUSH 13\n ADD\n LDX8\n" COUNT, "1 bytes at transport + 13"},
+		{VERSION(4) "HDR 0\n PUSH 13\n ADD\n LDX32\n" COUNT, "4 bytes at network + 13"},
+		/* The offset itself is counted, not only what it leads to. */
+		{VERSION(4) "HDR 0\n DUP\n PUSH 12\n ADD\n LDX32\n PUSH 16\n SHL\n OR\n" COUNT, "ip.src, network offset"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		analyze(rows[i][0]);
+		check_dims(0, rows[i][1], SCOPE_MULTI_FLOW);
+		finish();
+	}
+}
+
 static void masks_are_part_of_a_dimension(void **state)
 {
 	(void)state;
@@ -360,6 +389,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_field_has_its_name_where_the_path_proves_it),
 		cmocka_unit_test(ports_need_the_protocol_as_well),
+		cmocka_unit_test(a_field_behind_a_header_has_vflisps_name),
 		cmocka_unit_test(masks_are_part_of_a_dimension),
 		cmocka_unit_test(the_branch_that_chooses_a_key_is_part_of_its_dimensions),
 		cmocka_unit_test(scopes),
