@@ -57,10 +57,13 @@ void fleet_kill(struct fleet_process *p, int signal_number)
 	p->asker = NULL;
 }
 
-bool fleet_ended(const struct fleet_process *p)
+bool fleet_ended(const struct fleet_process *p, char how[FLEET_HOW_BYTES])
 {
 	siginfo_t info = {0};
-	return p->pid > 0 && waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == p->pid;
+	if (p->pid <= 0 || waitid(P_PID, (id_t)p->pid, &info, WEXITED | WNOHANG | WNOWAIT) || info.si_pid != p->pid)
+		return false;
+	snprintf(how, FLEET_HOW_BYTES, "%s %d", info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
+	return true;
 }
 
 void fleet_fini(struct fleet *f, bool keep)

@@ -10,6 +10,7 @@
 
 #define FLEET_MAX_NODES 32
 #define FLEET_MAX_ARGS  96
+#define FLEET_HOW_BYTES 24
 
 struct fleet_process {
 	char name[16];
@@ -38,8 +39,8 @@ int fleet_run(const struct fleet *f, const char *program, const char *const *arg
 /* Starts `program --name NAME --bind ENDPOINT args... common...`; p->name is set. -errno. */
 int fleet_start(struct fleet *f, struct fleet_process *p, const char *program, const char *const *args);
 void fleet_kill(struct fleet_process *p, int signal_number);
-/* True if p was started, nobody killed it here, and it has ended all the same. */
-bool fleet_ended(const struct fleet_process *p);
+/* True if p was started, nobody killed it here, and it has ended all the same: how says by which signal or with which status. */
+bool fleet_ended(const struct fleet_process *p, char how[FLEET_HOW_BYTES]);
 /* Asks; a new reference, NULL: no answer, or an error. */
 json_t *fleet_ask(struct fleet_process *p, json_t *question);
 char *fleet_ask_text(struct fleet_process *p, json_t *question);

@@ -112,13 +112,20 @@ static void announce(struct reconciler *r, const struct config *c)
 			send_config(r, r->nodes[i].id, c);
 }
 
-static void note(struct reconciler *r, uint64_t shard, uint64_t epoch, enum config_step step, bool planned, uint64_t who,
-		 uint64_t what, uint64_t now_us)
+static void note(struct reconciler *r, const struct reconciler_event *e)
 {
-	r->events[r->n_events++ % RECONCILER_EVENTS] = (struct reconciler_event){now_us, shard, epoch, step, planned, who, what};
+	r->events[r->n_events++ % RECONCILER_EVENTS] = *e;
 }
 
 /* ---- the store ---- */
+
+/* What is full or broken is remembered until something can be written again. */
+static int commit(struct reconciler *r, const struct store_change *changes, uint32_t n)
+{
+	int err = r->store->commit(r->store->ctx, changes, n);
+	r->store_err = err == -EAGAIN ? 0 : err;
+	return err;
+}
 
 static void shard_key(char key[STORE_MAX_KEY + 1], const char *what, uint64_t shard)
 {
@@ -181,8 +188,11 @@ static bool read_store(struct reconciler *r)
 	uint64_t revision;
 	uint8_t value[STORE_MAX_VALUE];
 	uint32_t bytes;
-	if (s->watch(s->ctx, &revision))
+	int err = s->watch(s->ctx, &revision);
+	if (err) {
+		r->store_err = err;
 		return false;
+	}
 	if (revision == r->seen_revision && !r->reread)
 		return true;
 	for (uint32_t i = 0; i < r->options.n_shards; i++) {
@@ -205,7 +215,7 @@ static bool read_store(struct reconciler *r)
 	return true;
 }
 
-static int write_record(struct reconciler *r, const char *key, const char *text)
+static int try_record(struct reconciler *r, const char *key, const char *text)
 {
 	struct store_change c = {.bytes = (uint32_t)strlen(text)};
 	uint8_t value[STORE_MAX_VALUE];
@@ -220,7 +230,15 @@ static int write_record(struct reconciler *r, const char *key, const char *text)
 	if (err && err != -ENOENT)
 		return err;
 	r->reread = true;
-	return r->store->commit(r->store->ctx, &c, 1);
+	return commit(r, &c, 1);
+}
+
+static int write_record(struct reconciler *r, const char *key, const char *text)
+{
+	int err = -EAGAIN;
+	for (int tries = 0; tries < 4 && err == -EAGAIN; tries++)
+		err = try_record(r, key, text);
+	return err;
 }
 
 int reconciler_move(struct reconciler *r, uint64_t shard, const char *name)
@@ -259,7 +277,7 @@ void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us)
 	struct reconciler_node *n = node_of(r, id);
 	(void)now_us;
 	if (n)
-		n->suspected = true;
+		n->suspected = n->gone = true;
 }
 
 int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
@@ -301,7 +319,7 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 		r->reread = true; /* pins may name it */
 	n->roles = w->roles;
 	n->heard_us = now_us;
-	n->suspected = false;
+	n->suspected = n->gone = false;
 	if (!(w->roles & 2) || (!n->registered && register_steerer(r, from, n->name) == 0))
 		n->registered = true;
 	for (uint32_t i = 0; i < r->options.n_shards; i++) {
@@ -309,6 +327,12 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 		n->load[i] = wire_c64(w->load, i);
 	}
 	take_epochs(r, n);
+}
+
+static void take_fault(struct reconciler *r, const struct wire_fault *f, uint64_t from, uint64_t now_us)
+{
+	r->counters.faults++;
+	note(r, &(struct reconciler_event){now_us, f->shard, f->epoch, CONFIG_ILLEGAL, false, from, f->what, f->detail});
 }
 
 void reconciler_message(struct reconciler *r, const struct wire_message *msg, uint64_t now_us)
@@ -324,8 +348,7 @@ void reconciler_message(struct reconciler *r, const struct wire_message *msg, ui
 			s->ask = msg->ask;
 		break;
 	case WIRE_FAULT:
-		r->counters.faults++;
-		note(r, msg->fault.shard, msg->fault.epoch, CONFIG_ILLEGAL, false, msg->from, msg->fault.what, now_us);
+		take_fault(r, &msg->fault, msg->from, now_us);
 		break;
 	case WIRE_CONFIG:
 		if (msg->config.shard < r->options.n_shards && msg->config.epoch > r->shards[msg->config.shard].seen_epoch)
@@ -454,6 +477,17 @@ static bool all_steerers_know(struct reconciler *r, uint64_t shard)
 	return true;
 }
 
+/* Owner or in-sync replica, nobody of whom can be used now, but somebody is only silent: slow perhaps, or behind a broken switch. */
+static bool may_wake(struct reconciler *r, const struct config *c)
+{
+	for (uint32_t i = 0; i <= c->n_in_sync; i++) {
+		const struct reconciler_node *n = node_of(r, i < c->n_in_sync ? c->in_sync[i] : c->owner);
+		if (n && !n->gone && !n->dead)
+			return true;
+	}
+	return false;
+}
+
 static struct config owner_is_gone(struct reconciler *r, struct reconciler_shard *s, uint64_t now_us)
 {
 	uint64_t next = successor(r, s, now_us), heir = id_at(r, s->owner);
@@ -461,7 +495,8 @@ static struct config owner_is_gone(struct reconciler *r, struct reconciler_shard
 		return config_promote(&s->config, next, false);
 	if (!s->orphan_since_us)
 		s->orphan_since_us = now_us;
-	if (r->options.loss_us && now_us - s->orphan_since_us >= r->options.loss_us && heir && heir != s->config.owner)
+	uint64_t patience_us = r->options.loss_us * (may_wake(r, &s->config) ? RECONCILER_PATIENCE : 1);
+	if (r->options.loss_us && now_us - s->orphan_since_us >= patience_us && heir && heir != s->config.owner)
 		return config_lose(&s->config, heir);
 	return (struct config){0};
 }
@@ -536,7 +571,7 @@ static void count_step(struct reconciler *r, const struct config *from, const st
 	c->promotions += step == CONFIG_PROMOTE && !planned;
 	c->losses += step == CONFIG_LOSE;
 	c->unseals += step == CONFIG_UNSEAL;
-	note(r, to->shard, to->epoch, step, planned, to->owner, 0, now_us);
+	note(r, &(struct reconciler_event){now_us, to->shard, to->epoch, step, planned, to->owner, 0, 0});
 }
 
 struct batch {
@@ -548,7 +583,7 @@ struct batch {
 
 static void commit_one(struct reconciler *r, struct batch *b, uint32_t i)
 {
-	int err = r->store->commit(r->store->ctx, &b->changes[i], 1);
+	int err = commit(r, &b->changes[i], 1);
 	r->counters.conflicts += err == -EAGAIN;
 	r->counters.unknown += err == -EIO;
 	if (err)
@@ -561,7 +596,7 @@ static void commit_batch(struct reconciler *r, struct batch *b, uint64_t now_us)
 {
 	if (!b->n)
 		return;
-	if (r->store->commit(r->store->ctx, b->changes, b->n))
+	if (commit(r, b->changes, b->n))
 		for (uint32_t i = 0; i < b->n && b->n > 1; i++)
 			commit_one(r, b, i);
 	struct config before[BATCH];
@@ -676,13 +711,33 @@ static bool leads(struct reconciler *r, uint64_t now_us)
 	if (r->leader_asked_us && now_us - r->leader_asked_us < r->options.leader_ms * 250) /* a quarter of the lease */
 		return r->leads;
 	r->leader_asked_us = now_us;
-	r->leads = r->store->lease(r->store->ctx, "leader", r->options.self, now_us / 1000, r->options.leader_ms, &holder) == 0 &&
-		   holder == r->options.self;
+	r->store_err = r->store->lease(r->store->ctx, "leader", r->options.self, now_us / 1000, r->options.leader_ms, &holder);
+	r->leads = !r->store_err && holder == r->options.self;
 	return r->leads;
+}
+
+static void forgive(uint64_t *since_us, uint64_t gap_us, uint64_t now_us)
+{
+	if (*since_us)
+		*since_us = now_us - *since_us > gap_us ? *since_us + gap_us : now_us;
+}
+
+/* While this process did not run nobody could be heard: that is nobody's silence. */
+static void forgive_pause(struct reconciler *r, uint64_t now_us)
+{
+	uint64_t gap_us = r->ticked_us ? now_us - r->ticked_us : 0;
+	r->ticked_us = now_us;
+	if (gap_us < r->options.lease_us / 4)
+		return;
+	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
+		forgive(&r->nodes[i].heard_us, gap_us, now_us);
+	for (uint32_t i = 0; i < r->options.n_shards; i++)
+		forgive(&r->shards[i].orphan_since_us, gap_us, now_us);
 }
 
 void reconciler_tick(struct reconciler *r, uint64_t now_us)
 {
+	forgive_pause(r, now_us);
 	uint32_t n_alive = watch_nodes(r, now_us);
 	if (!read_store(r))
 		return;

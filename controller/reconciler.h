@@ -16,6 +16,7 @@
 #include <stdbool.h>
 
 #define RECONCILER_MAX_NODES WIRE_MAX_NODES
+#define RECONCILER_PATIENCE  5
 
 struct reconciler_options {
 	uint64_t self;
@@ -24,8 +25,9 @@ struct reconciler_options {
 	bool standbys;      /* every shard should have one */
 	uint64_t lease_us;  /* a node that has not reported for this long is suspected */
 	uint64_t repeat_us; /* WANT and CONFIG are repeated */
-	uint64_t
-		loss_us; /* owner suspected and nobody in sync for this long: the loss is declared; 0: never without the operator */
+	/* Nobody who has the state is left for this long: the loss is declared; 0: never without the operator. RECONCILER_PATIENCE times
+	 * as long while one of them is only silent. */
+	uint64_t loss_us;
 	uint64_t
 		leader_ms; /* of several controllers one acts, until it has been silent this long; 0: all act, which is safe but restless */
 	uint32_t min_nodes; /* no shard is placed for the first time before this many have reported */
@@ -38,6 +40,7 @@ struct reconciler_node {
 	uint64_t roles;
 	uint64_t heard_us;
 	bool suspected;   /* a connection broke, or silent */
+	bool gone;        /* a connection broke, and nothing was heard since */
 	bool dead;        /* known dead: the operator's or the supervisor's word */
 	bool registered;  /* its steerer is in the store, or it has none */
 	uint64_t *epochs; /* by shard */
@@ -70,7 +73,8 @@ struct reconciler_event {
 	enum config_step step; /* CONFIG_ILLEGAL: a fault, see what */
 	bool planned;
 	uint64_t who;
-	uint64_t what;
+	uint64_t what; /* FAULT's what and detail */
+	uint64_t detail;
 };
 #define RECONCILER_EVENTS 1024
 
@@ -88,12 +92,14 @@ struct reconciler {
 	struct placement *placement; /* scratch */
 	struct reconciler_node nodes[RECONCILER_MAX_NODES];
 	uint64_t started_us;
+	uint64_t ticked_us;
 	uint64_t seen_revision;
 	bool reread;
 	uint64_t measured_us;
 	uint64_t roster_us;
 	uint64_t leader_asked_us;
 	bool leads;
+	int store_err;       /* the store's last answer: 0, -ENOSPC, -EIO; nothing is decided without it */
 	int64_t scale;       /* usable nodes, by name; < 0: all */
 	uint32_t n_steerers; /* registered in the store, not known dead */
 	uint64_t steerers[RECONCILER_MAX_NODES];

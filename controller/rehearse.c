@@ -245,12 +245,17 @@ static bool is_settled(struct rehearsal *h)
 static int check_processes(struct rehearsal *h)
 {
 	const struct fleet *f = &h->fleet;
-	const struct fleet_process *ended = fleet_ended(&f->controller) ? &f->controller
-					    : fleet_ended(&f->steerer)  ? &f->steerer
-									: NULL;
-	for (uint32_t i = 0; i < f->n_nodes && !ended; i++)
-		ended = fleet_ended(&f->nodes[i]) ? &f->nodes[i] : NULL;
-	return ended ? fail(h, -ECHILD, "a process ended by itself", ended->name, "see its log with --keep") : 0;
+	const struct fleet_process *all[FLEET_MAX_NODES + 2] = {&f->controller, &f->steerer};
+	char how[FLEET_HOW_BYTES], what[64];
+	for (uint32_t i = 0; i < f->n_nodes; i++)
+		all[2 + i] = &f->nodes[i];
+	for (uint32_t i = 0; i < 2 + f->n_nodes; i++) {
+		if (!fleet_ended(all[i], how))
+			continue;
+		snprintf(what, sizeof what, "a process ended by itself (%s)", how);
+		return fail(h, -ECHILD, what, all[i]->name, "see its log with --keep");
+	}
+	return 0;
 }
 
 static int settle(struct rehearsal *h, const char *what)
@@ -361,20 +366,23 @@ static int do_kill(struct rehearsal *h)
 	json_t *node;
 	if (!p)
 		return 0;
+	account(h, p);
+	int err = settle(h, "before a kill"); /* again: on a slow machine a standby may just have been taken for dead */
+	if (err)
+		return err;
 	json_array_foreach(json_object_get(h->status, "nodes"), i, node)
 	{
 		if (strcmp(json_string_value(json_object_get(node, "name")), p->name) == 0 &&
 		    !json_is_true(json_object_get(node, "dead")))
 			snprintf(incarnation, sizeof incarnation, "%s", json_string_value(json_object_get(node, "incarnation")));
 	}
-	account(h, p);
 	say(h, "kill -9", p->name, (uint64_t)p->pid);
 	watch_event(h->watch, WATCH_KILL, "kill -9 %s", p->name);
 	if (h->n_kills < PROMOTIONS)
 		h->kill_at_us[h->n_kills++] = fleet_now_us();
 	fleet_kill(p, SIGKILL);
 	h->result->kills++;
-	int err = ask_controller(h, json_pack("{s:s,s:s}", "command", "fence", "node", incarnation));
+	err = ask_controller(h, json_pack("{s:s,s:s}", "command", "fence", "node", incarnation));
 	for (uint64_t until = fleet_now_us() + SETTLE_US; !err && fleet_now_us() < until; pause_ms(1)) {
 		bool gone = refresh(h);
 		for (uint32_t k = 0; gone && k < h->effective.shards; k++)
@@ -640,6 +648,7 @@ static int judge(struct rehearsal *h)
 	const json_t *c = json_object_get(h->status, "counters");
 	r->moves = number(c, "moves");
 	r->promotions = number(c, "promotions");
+	r->losses = number(c, "losses");
 	r->replicated_bytes_per_packet = r->packets ? (double)h->delta_bytes / (double)r->packets : 0;
 	r->differences_e1 = compare(h->e1, h->input.verdicts, &expected, &got, &first);
 	r->first_difference = first;
@@ -750,6 +759,6 @@ int rehearse(const struct rehearse_options *o, struct rehearse_result *r, char w
 
 bool rehearse_passed(const struct rehearse_options *o, const struct rehearse_result *r)
 {
-	return !r->differences_e1 && (!r->e2_known || !r->differences_e2) && r->state_equal && !r->lost && !r->released_twice &&
-	       r->moves >= o->moves && r->kills >= o->kills;
+	return !r->differences_e1 && !r->losses && (!r->e2_known || !r->differences_e2) && r->state_equal && !r->lost &&
+	       !r->released_twice && r->moves >= o->moves && r->kills >= o->kills;
 }

@@ -24,6 +24,7 @@ struct rehearse_options {
 struct rehearse_result {
 	uint64_t packets, differences_e1, differences_e2, first_difference;
 	bool e2_known, state_equal;
+	uint64_t losses; /* histories of shards declared lost: nobody who had the state answered in time */
 	uint64_t lost, released_twice, evictions, moves, promotions, kills, scale_outs, scale_ins, entries_moved, bytes_moved;
 	uint64_t freeze_p50_us, freeze_p99_us, freeze_max_us, promote_p50_ms, promote_max_ms, retransmitted;
 	double replicated_bytes_per_packet, seconds;

@@ -2,6 +2,7 @@
 
 #include "controller/gate.h"
 #include "controller/json.h"
+#include "controller/notice.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -18,6 +19,7 @@ struct server {
 	struct reconciler reconciler;
 	struct store store;
 	struct gate *gate;
+	struct notice notice;
 	uint64_t now_us, ticked_us;
 	bool urgent; /* something happened that should not wait for the next tick */
 };
@@ -115,17 +117,21 @@ static json_t *events_json(const struct server *s)
 	json_t *list = json_array();
 	for (uint64_t i = r->n_events > RECONCILER_EVENTS ? r->n_events - RECONCILER_EVENTS : 0; i < r->n_events; i++) {
 		const struct reconciler_event *e = &r->events[i % RECONCILER_EVENTS];
-		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:s,s:b,s:o,s:I}", "at_us", (json_int_t)e->at_us, "shard",
+		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:s,s:b,s:o,s:s,s:I}", "at_us", (json_int_t)e->at_us, "shard",
 						      (json_int_t)e->shard, "epoch", (json_int_t)e->epoch, "what", steps[e->step],
-						      "planned", (int)e->planned, "node", named(s, e->who), "detail",
-						      (json_int_t)e->what));
+						      "planned", (int)e->planned, "node", named(s, e->who), "why",
+						      e->what ? notice_fault(e->what) : "", "detail", (json_int_t)e->detail));
 	}
 	return list;
 }
 
 static json_t *done(int err)
 {
-	return err ? json_pack("{s:s}", "error", err == -EAGAIN ? "another controller was faster, try again" : strerror(-err))
+	return err ? json_pack("{s:s}", "error",
+			       err == -EAGAIN   ? "another controller was faster, try again"
+			       : err == -ENOSPC ? "the store has no room"
+			       : err == -EIO    ? "the store does not answer"
+						: strerror(-err))
 		   : json_pack("{s:b}", "done", 1);
 }
 
@@ -137,7 +143,8 @@ static json_t *obey(struct server *s, const json_t *o)
 	if (!what)
 		return json_pack("{s:s}", "error", "no command");
 	if (strcmp(what, "status") == 0)
-		return json_pack("{s:I,s:o,s:o,s:o}", "shards_total", (json_int_t)s->options.n_shards, "nodes", nodes_json(s),
+		return json_pack("{s:I,s:b,s:s,s:o,s:o,s:o}", "shards_total", (json_int_t)s->options.n_shards, "leads",
+				 (int)s->reconciler.leads, "store", notice_store(s->reconciler.store_err), "nodes", nodes_json(s),
 				 "shards", shards_json(s), "counters", counters_json(s));
 	if (strcmp(what, "events") == 0)
 		return json_pack("{s:o}", "events", events_json(s));
@@ -177,6 +184,7 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 {
 	struct server *s = ctx;
 	struct wire_message msg;
+	s->now_us = clock_us(); /* the step before may have waited for the store: nobody was silent meanwhile */
 	if (wire_decode(frame, bytes, &msg))
 		return;
 	if (msg.kind == WIRE_COMMAND) {
@@ -242,6 +250,7 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 			s->urgent = false;
 			s->ticked_us = s->now_us;
 			reconciler_tick(&s->reconciler, s->now_us);
+			notice_print(&s->notice, &s->reconciler, o->store ? o->store : "memory", s->now_us, stderr);
 		}
 	}
 	reconciler_fini(&s->reconciler);

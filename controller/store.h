@@ -23,13 +23,15 @@ struct store {
 	/* Calls visit for every record whose key begins with prefix, in order of key. -EIO. */
 	int (*list)(void *ctx, const char *prefix,
 		    void (*visit)(void *arg, const char *key, const uint8_t *value, uint32_t bytes, uint64_t revision), void *arg);
-	/* All changes or none, durable when 0 is returned. -EAGAIN: a revision differs, nothing was changed. -EIO: no answer; the
+	/* All changes or none, durable when 0 is returned. -EAGAIN: a revision differs, or another one writes: nothing was changed. -EIO: no answer; the
 	 * changes may or may not have been made: read back. -ENOSPC: no room, nothing was changed. */
 	int (*commit)(void *ctx, const struct store_change *changes, uint32_t n);
 	/* A number that rises with every change: tells whether anything changed since. -EIO. */
 	int (*watch)(void *ctx, uint64_t *revision);
 	/* Takes or renews the lease `name` for holder until now_ms + ttl_ms, if it is free, expired or its own. *holder_now says who
-	 * has it. Only a matter of efficiency: two controllers at once are safe. -EIO. */
+	 * has it, 0 another one. A lease that would last longer than ttl_ms was taken before the clock began anew (a reboot): expired.
+	 * Only a matter of efficiency: two controllers at once are safe. -EIO, -EAGAIN,
+	 * -ENOSPC. */
 	int (*lease)(void *ctx, const char *name, uint64_t holder, uint64_t now_ms, uint64_t ttl_ms, uint64_t *holder_now);
 	void (*close)(void *ctx);
 };

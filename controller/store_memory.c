@@ -117,7 +117,7 @@ static int memory_lease(void *ctx, const char *name, uint64_t holder, uint64_t n
 {
 	struct memory *m = ctx;
 	(void)name; /* there is one lease */
-	if (!m->lease_holder || m->lease_holder == holder || now_ms >= m->lease_until_ms) {
+	if (!m->lease_holder || m->lease_holder == holder || now_ms >= m->lease_until_ms || m->lease_until_ms - now_ms > ttl_ms) {
 		m->lease_holder = holder;
 		m->lease_until_ms = now_ms + ttl_ms;
 	}

@@ -1,5 +1,5 @@
-/* store_sqlite.c: the controller's store on one machine: one table, write-ahead off, synchronous=FULL: what commit() answered with 0
- * survives a power cut. The one file that knows SQLite. */
+/* store_sqlite.c: the controller's store on one machine: one table, synchronous=FULL: what commit() answered with 0 survives a power
+ * cut. A write-ahead log, so that a controller that reads never waits for one that writes. The one file that knows SQLite. */
 #include "controller/store.h"
 
 #include <errno.h>
@@ -14,7 +14,7 @@ struct sqlite {
 };
 
 static const char schema[] =
-	"PRAGMA journal_mode=DELETE; PRAGMA synchronous=FULL; PRAGMA busy_timeout=2000;"
+	"PRAGMA busy_timeout=250; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
 	"CREATE TABLE IF NOT EXISTS record(key TEXT PRIMARY KEY, value BLOB NOT NULL, revision INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS top(id INTEGER PRIMARY KEY CHECK(id = 0), revision INTEGER NOT NULL);"
 	"CREATE TABLE IF NOT EXISTS lease(name TEXT PRIMARY KEY, holder INTEGER, until_ms INTEGER);"
@@ -23,6 +23,8 @@ static const char schema[] =
 /* SQLite's codes as the interface has them. */
 static int error_of(int rc)
 {
+	if (rc == SQLITE_BUSY)
+		return -EAGAIN; /* another controller writes: nothing was done */
 	return rc == SQLITE_FULL ? -ENOSPC : -EIO;
 }
 
@@ -72,9 +74,9 @@ static int sqlite_list(void *ctx, const char *prefix,
 
 static int run(sqlite3_stmt *statement)
 {
-	int rc = sqlite3_step(statement);
+	int rc = sqlite3_step(statement), err = rc == SQLITE_DONE ? 0 : error_of(rc);
 	sqlite3_reset(statement);
-	return rc == SQLITE_DONE ? 0 : error_of(rc);
+	return err;
 }
 
 static int read_top(struct sqlite *s, uint64_t *revision)
@@ -109,19 +111,21 @@ static int sqlite_commit(void *ctx, const struct store_change *changes, uint32_t
 {
 	struct sqlite *s = ctx;
 	int err = 0;
-	if (sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL) != SQLITE_OK)
-		return -EIO;
+	int rc = sqlite3_exec(s->db, "BEGIN IMMEDIATE", NULL, NULL, NULL);
+	if (rc != SQLITE_OK)
+		return error_of(rc);
 	for (uint32_t i = 0; i < n && !err; i++)
 		err = apply(s, &changes[i]);
 	if (err) {
 		sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
 		return err;
 	}
-	int rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
+	rc = sqlite3_exec(s->db, "COMMIT", NULL, NULL, NULL);
 	if (rc == SQLITE_OK)
 		return 0;
+	err = error_of(rc);
 	sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
-	return error_of(rc);
+	return err;
 }
 
 static int sqlite_watch(void *ctx, uint64_t *revision)
@@ -136,13 +140,14 @@ static int sqlite_lease(void *ctx, const char *name, uint64_t holder, uint64_t n
 	int err = -EIO;
 	static const char sql[] =
 		"INSERT INTO lease VALUES(?1, ?2, ?3 + ?4) ON CONFLICT(name) DO UPDATE SET holder = ?2, until_ms = ?3 + ?4 "
-		"WHERE holder = ?2 OR until_ms <= ?3";
+		"WHERE holder = ?2 OR until_ms <= ?3 OR until_ms > ?3 + ?4";
 	if (sqlite3_prepare_v2(s->db, sql, -1, &take, NULL) == SQLITE_OK) {
 		sqlite3_bind_text(take, 1, name, -1, SQLITE_STATIC);
 		sqlite3_bind_int64(take, 2, (sqlite3_int64)holder);
 		sqlite3_bind_int64(take, 3, (sqlite3_int64)now_ms);
 		sqlite3_bind_int64(take, 4, (sqlite3_int64)ttl_ms);
-		err = sqlite3_step(take) == SQLITE_DONE ? 0 : -EIO;
+		int rc = sqlite3_step(take);
+		err = rc == SQLITE_DONE ? 0 : error_of(rc);
 		*holder_now = sqlite3_changes(s->db) ? holder : 0;
 	}
 	sqlite3_finalize(take);

@@ -39,6 +39,8 @@ struct daemon {
 	struct probe probe;
 	struct probe_waits waits;
 	struct link *link;
+	uint32_t n_controllers;
+	char controllers[OUTBOX_MAX_CONTROLLERS][257]; /* endpoints; the link knows them as OUTBOX_CONTROLLER + index */
 	uint64_t now_us, ticked_us;
 	/* input */
 	struct capture *capture;
@@ -324,8 +326,8 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 static void on_gone(void *ctx, uint64_t id)
 {
 	struct daemon *d = ctx;
-	if (id == OUTBOX_CONTROLLER) /* another one may come to the same place */
-		(void)link_connect(d->link, id, d->options.controller);
+	if (id - OUTBOX_CONTROLLER < d->n_controllers) /* another one may come to the same place */
+		(void)link_connect(d->link, id, d->controllers[id - OUTBOX_CONTROLLER]);
 	else
 		node_gone(&d->node, id, d->now_us);
 }
@@ -333,8 +335,12 @@ static void on_gone(void *ctx, uint64_t id)
 static void send_all(struct daemon *d)
 {
 	struct outbox *o = &d->node.out;
-	for (uint32_t i = 0; d->link && i < o->n; i++)
-		(void)link_send(d->link, o->frames[i].to, o->bytes + o->frames[i].offset, o->frames[i].bytes);
+	for (uint32_t i = 0; d->link && i < o->n; i++) {
+		const struct outbox_frame *f = &o->frames[i];
+		uint32_t copies = f->to == OUTBOX_CONTROLLER ? d->n_controllers : 1;
+		for (uint32_t k = 0; k < copies; k++)
+			(void)link_send(d->link, f->to + k, o->bytes + f->offset, f->bytes);
+	}
 	outbox_clear(o);
 }
 
@@ -569,6 +575,26 @@ static int open_live(struct daemon *d)
 	return 0;
 }
 
+/* All of the endpoints in --controller. */
+static int connect_controllers(struct daemon *d)
+{
+	int err = 0;
+	for (const char *at = d->options.controller; at && !err;) {
+		size_t n = strcspn(at, ",");
+		if (!n || n >= sizeof d->controllers[0] || d->n_controllers == OUTBOX_MAX_CONTROLLERS)
+			return fail(d, -EINVAL, "not a list of at most 8 endpoints", d->options.controller,
+				    "give EP or EP,EP to --controller");
+		memcpy(d->controllers[d->n_controllers], at, n);
+		err = link_connect(d->link, OUTBOX_CONTROLLER + d->n_controllers, d->controllers[d->n_controllers]);
+		if (err)
+			return fail(d, err, strerror(-err), d->controllers[d->n_controllers],
+				    "give ipc://PATH or tcp://HOST:PORT to --controller");
+		d->n_controllers++;
+		at = at[n] ? at + n + 1 : NULL;
+	}
+	return err;
+}
+
 /* Without a controller every shard is born here. */
 static void own_everything(struct daemon *d)
 {
@@ -596,7 +622,7 @@ static int start(struct daemon *d)
 				  .name = o->name,
 				  .endpoint = o->endpoint ? o->endpoint : ""};
 	struct link_calls calls = {d, on_frame, on_gone};
-	while (no.self <= OUTBOX_CONTROLLER)
+	while (no.self <= OUTBOX_MAX_CONTROLLERS)
 		if (getrandom(&no.self, sizeof no.self, 0) != sizeof no.self)
 			return fail(d, -EIO, "no random numbers", "getrandom", "check the kernel");
 	int err = engine_new(d->deploy->program, o->engine, d->deploy->options.insn_limit, &d->engine);
@@ -606,7 +632,7 @@ static int start(struct daemon *d)
 		err = link_open(&d->link, o->endpoint, &calls);
 		if (err)
 			return fail(d, err, strerror(-err), o->endpoint, "give an endpoint that is free");
-		err = link_connect(d->link, OUTBOX_CONTROLLER, o->controller);
+		err = connect_controllers(d);
 	}
 	if (!err)
 		err = o->dpdk ? open_live(d) : open_input(d);

@@ -16,7 +16,7 @@
 struct daemon_options {
 	const char *name;
 	const char *endpoint;   /* where peers reach this node; NULL: alone */
-	const char *controller; /* its endpoint; NULL: alone */
+	const char *controller; /* the controllers' endpoints, with commas between; NULL: alone */
 	bool owns;              /* may own shards */
 	const char *capture;    /* input; NULL: none */
 	uint64_t stream;

@@ -442,6 +442,14 @@ static bool tick_peer(struct member *m, struct peer *p, uint64_t now_us)
 	return true;
 }
 
+void feed_forgive(struct member *m, uint64_t gap_us, uint64_t now_us)
+{
+	for (uint32_t i = 0; i < m->owner.n_peers; i++) {
+		struct peer *p = &m->owner.peers[i];
+		p->heard_us = now_us - p->heard_us > gap_us ? p->heard_us + gap_us : now_us;
+	}
+}
+
 void feed_tick(struct member *m, uint64_t now_us)
 {
 	for (uint32_t i = m->owner.n_peers; i-- > 0;)

@@ -54,7 +54,7 @@ static void drop_older_history(struct member *m, uint64_t history)
 		m->building = NULL;
 	}
 	if (m->copy && m->copy->history != history) {
-		member_fault(m, 3, m->copy->number);
+		member_fault(m, WIRE_FAULT_STALE_COPY, m->copy->number);
 		m->counters.lost++;
 		sigma_free(m->copy);
 		m->copy = NULL;

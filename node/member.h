@@ -181,6 +181,8 @@ void feed_pull(struct member *m, const struct wire_pull *p, uint64_t from, uint6
 void feed_want(struct member *m, const struct wire_want *w, uint64_t now_us);
 void feed_gone(struct member *m, uint64_t who);
 void feed_tick(struct member *m, uint64_t now_us);
+/* This process did not run for gap_us: it does not count as the peers' silence. */
+void feed_forgive(struct member *m, uint64_t gap_us, uint64_t now_us);
 void feed_end(struct member *m);
 /* The number that every replica a commit needs has acknowledged in this epoch; false: some have acknowledged nothing. */
 bool feed_acknowledged(const struct member *m, uint64_t *number);

@@ -36,7 +36,8 @@ static struct shard *shard_new_for(void *ctx, uint64_t shard)
 int node_init(struct node *n, const struct node_options *o)
 {
 	*n = (struct node){.options = *o};
-	if (!o->n_shards || o->n_shards > WIRE_MAX_SHARDS || o->self <= OUTBOX_CONTROLLER || o->limits.credit > MEMBER_MAX_CREDIT)
+	if (!o->n_shards || o->n_shards > WIRE_MAX_SHARDS || o->self <= OUTBOX_MAX_CONTROLLERS ||
+	    o->limits.credit > MEMBER_MAX_CREDIT)
 		return -EINVAL;
 	outbox_init(&n->out, o->self, o->plan);
 	n->env = (struct member_env){.self = o->self,
@@ -158,7 +159,7 @@ int node_frame(struct node *n, const uint8_t *frame, size_t bytes, uint64_t now_
 		return err;
 	}
 	if (msg.plan != n->options.plan && msg.kind != WIRE_FAULT) {
-		struct wire_message fault = {.kind = WIRE_FAULT, .fault = {0, 0, 4, msg.plan}};
+		struct wire_message fault = {.kind = WIRE_FAULT, .fault = {0, 0, WIRE_FAULT_PLAN, msg.plan}};
 		n->other_plans++;
 		outbox_send(&n->out, msg.from, &fault);
 		return -EBADMSG;
@@ -185,8 +186,18 @@ static void report(struct node *n, uint64_t now_us)
 	n->n_gone = 0;
 }
 
+/* While this process did not run nobody could be heard: that is nobody's silence. */
+static void forgive_pause(struct node *n, uint64_t now_us)
+{
+	uint64_t gap_us = n->ticked_us ? now_us - n->ticked_us : 0;
+	n->ticked_us = now_us;
+	for (uint32_t i = 0; gap_us >= n->options.limits.silent_us / 4 && i < n->options.n_shards; i++)
+		feed_forgive(&n->members[i], gap_us, now_us);
+}
+
 void node_tick(struct node *n, uint64_t now_us)
 {
+	forgive_pause(n, now_us);
 	for (uint32_t i = 0; i < n->options.n_shards; i++)
 		if (member_busy(&n->members[i]))
 			member_tick(&n->members[i], now_us);

@@ -8,7 +8,7 @@
 #define NODE_MAX_STREAMS 16 /* a capture is one, each receive queue of a live port another */
 
 struct node_options {
-	uint64_t self; /* incarnation: random, above OUTBOX_CONTROLLER, never used before */
+	uint64_t self; /* incarnation: random, above OUTBOX_MAX_CONTROLLERS, never used before */
 	uint64_t plan; /* first 8 bytes of the plan's digest */
 	uint32_t n_shards;
 	enum release_mode release;
@@ -33,7 +33,7 @@ struct node {
 	uint64_t *applied;      /* packets executed as owner, by shard */
 	uint32_t n_steerers;
 	struct steerer *steerers[NODE_MAX_STREAMS]; /* one for each stream; owned by the caller */
-	uint64_t reported_us;
+	uint64_t reported_us, ticked_us;
 	uint32_t n_gone;
 	uint64_t gone[WIRE_MAX_NODES]; /* since the last REPORT */
 	uint64_t bad_frames, other_plans;

@@ -7,8 +7,9 @@
 
 #include <stdbool.h>
 
-#define OUTBOX_CONTROLLER 1ull /* address of whichever controllers there are; incarnations are larger */
-#define OUTBOX_MAX_BYTES  (256ull << 20)
+#define OUTBOX_CONTROLLER      1ull /* address of whichever controllers there are: a frame to it goes to all of them */
+#define OUTBOX_MAX_CONTROLLERS 8    /* the shell's own addresses of each: 1 to 8; incarnations are larger */
+#define OUTBOX_MAX_BYTES       (256ull << 20)
 
 struct outbox_frame {
 	uint64_t to;  /* incarnation, or OUTBOX_CONTROLLER */

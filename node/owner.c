@@ -185,7 +185,7 @@ static void publish(struct member *m, enum delta_op op, struct sigma_stream *st,
 	    log_append(&m->log, (struct log_entry){m->config.epoch, st->id, st->session, st->position, body, (uint32_t)n})) {
 		if (n < 0)
 			free(body);
-		member_fault(m, 2, m->copy->number);
+		member_fault(m, WIRE_FAULT_CHANGE, m->copy->number);
 		owner_close(m);
 		sigma_free(m->copy);
 		m->copy = NULL;

@@ -84,7 +84,7 @@ void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, ui
 		return;
 	if (m->copy && m->copy->number == s->number && m->copy->made_in == s->made_in && m->copy->history == s->history &&
 	    sigma_digest(m->copy) != s->digest) {
-		give_up_copy(m, 1, s->number);
+		give_up_copy(m, WIRE_FAULT_DIGEST, s->number);
 	}
 	say_have(m, s->epoch, from, m->copy && m->copy->number < s->number);
 	if (m->building && now_us - m->pulled_us >= m->env->limits.repeat_us)
@@ -125,7 +125,7 @@ static void delta_to_building(struct member *m, const struct wire_delta *d, uint
 {
 	if (follows(m->building, d)) {
 		if (apply(m->building, d, false)) {
-			member_fault(m, 2, d->number);
+			member_fault(m, WIRE_FAULT_CHANGE, d->number);
 			drop_building(m);
 			pull(m, true, now_us);
 		}
@@ -150,7 +150,7 @@ void replica_delta(struct member *m, const struct wire_delta *d, uint64_t from, 
 	if (err == 0) {
 		remember(m, d);
 	} else if (err != -EPROTO) {
-		give_up_copy(m, err == -EILSEQ ? 1 : 2, d->number);
+		give_up_copy(m, err == -EILSEQ ? WIRE_FAULT_DIGEST : WIRE_FAULT_CHANGE, d->number);
 	}
 	say_have(m, d->epoch, from, false);
 }
@@ -195,7 +195,7 @@ static bool begin_building(struct member *m, const struct wire_chunk *c)
 static void finish_building(struct member *m, uint64_t digest)
 {
 	if (sigma_digest(m->building) != digest) {
-		member_fault(m, 1, m->building->number);
+		member_fault(m, WIRE_FAULT_DIGEST, m->building->number);
 		drop_building(m);
 		return;
 	}
@@ -229,7 +229,7 @@ void replica_chunk(struct member *m, const struct wire_chunk *c, uint64_t from, 
 		return;
 	}
 	if (delta_put_entries(m->building, &body.changes)) {
-		member_fault(m, 2, c->number);
+		member_fault(m, WIRE_FAULT_CHANGE, c->number);
 		drop_building(m);
 		return;
 	}

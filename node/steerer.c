@@ -214,11 +214,22 @@ static void resume(struct steerer *s, uint32_t shard, uint64_t now_us)
 
 /* ---- configurations ---- */
 
+/* What went out under a history that is lost stays out, but nothing remembers it any more: say so. */
+static void report_lost(struct steerer *s, uint32_t shard)
+{
+	struct steer_shard *h = &s->shards[shard];
+	struct wire_message msg = {.kind = WIRE_FAULT,
+				   .fault = {shard, h->config.epoch, WIRE_FAULT_RELEASED_UNDER_LOST, h->n_released}};
+	outbox_send(s->out, OUTBOX_CONTROLLER, &msg);
+	h->n_released = 0;
+}
+
 /* The shard's history is lost: what is not released is executed again in the new one, known verdicts or not; what is released was
  * released under the old one. */
 static void enter_history(struct steerer *s, uint32_t shard)
 {
 	struct steer_shard *h = &s->shards[shard];
+	report_lost(s, shard);
 	h->head = h->tail = NO_SLOT;
 	for (uint64_t i = s->first; i < s->end; i++) {
 		struct steerer_slot *slot = slot_of(s, i);
@@ -405,6 +416,7 @@ bool steerer_next(struct steerer *s, struct steerer_release *r, uint64_t now_us)
 	*r = (struct steerer_release){s->release, slot->shard, slot->seq, now_us - slot->arrived_us, slot->verdict, slot->packet};
 	slot->released = true;
 	s->shards[slot->shard].released = slot->seq;
+	s->shards[slot->shard].n_released++;
 	s->release++;
 	s->counters.released++;
 	return true;

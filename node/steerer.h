@@ -49,6 +49,7 @@ struct steer_shard {
 	uint64_t sent;            /* sent up to here since the last POSITION */
 	uint32_t flying;          /* sent to the owner now known, and without verdict */
 	uint64_t released;        /* highest number released */
+	uint64_t n_released;      /* packets released by this process in this history */
 	uint64_t acked;           /* durable up to here */
 	uint32_t head, tail;      /* slots of packets not committed; UINT32_MAX: none */
 	uint64_t frozen_since_us; /* 0: not waiting for another owner */

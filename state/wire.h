@@ -193,8 +193,10 @@
 #define WIRE_FIELDS_FAULT(F, T) \
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, epoch, 0, "epoch") \
-	F(T, U64, what, 8, "1: digests differ at equal lineage, 2: a change does not fit, 3: history lost, 4: plan differs") \
-	F(T, U64, detail, 0, "number of the delta, or the other plan")
+	F(T, U64, what, 8, \
+	  "1: digests differ at equal lineage, 2: a change does not fit, 3: a copy of a lost history was still here, 4: plan " \
+	  "differs, 5: a peer sent what is no frame, 6: packets were released under a history that is lost") \
+	F(T, U64, detail, 0, "1 to 3: number of the delta; 4: the other plan; 5: the peer's incarnation; 6: how many packets")
 #define WIRE_FIELDS_COMMAND(F, T) \
 	F(T, BYTES, text, 1u << 20, "JSON: what vfmctl asks of the controller, or the controller of a node")
 #define WIRE_FIELDS_ANSWER(F, T) F(T, BYTES, text, 1u << 24, "JSON")
@@ -248,6 +250,16 @@ WIRE_MESSAGES(WIRE_STRUCT)
 
 #define WIRE_ENUM(KIND, name, class, doc) WIRE_##KIND,
 enum wire_kind { WIRE_NONE, WIRE_MESSAGES(WIRE_ENUM) WIRE_KINDS };
+
+/* FAULT's `what`. */
+enum wire_fault_what {
+	WIRE_FAULT_DIGEST = 1,
+	WIRE_FAULT_CHANGE,
+	WIRE_FAULT_STALE_COPY,
+	WIRE_FAULT_PLAN,
+	WIRE_FAULT_BAD_FRAMES,
+	WIRE_FAULT_RELEASED_UNDER_LOST,
+};
 
 struct wire_message {
 	enum wire_kind kind;

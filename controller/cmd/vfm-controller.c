@@ -158,6 +158,7 @@ int main(int argc, char **argv)
 	if (!err) {
 		sigaction(SIGTERM, &action, NULL);
 		sigaction(SIGINT, &action, NULL);
+		signal(SIGXFSZ, SIG_IGN); /* a limit on the store's size is an error of the store, and not the end */
 		o.plan = deploy.digest;
 		o.n_shards = deploy.plan->shards;
 		err = server_run(&o, &stop, why);

@@ -201,16 +201,17 @@ static void print_json(const struct rehearse_result *r)
 {
 	json_t *e2 = r->e2_known ? json_integer((json_int_t)r->differences_e2) : json_null();
 	json_t *o = json_pack(
-		"{s:I,s:I,s:o,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I},s:{s:I,s:I},s:I,s:f,s:i,s:f}",
+		"{s:I,s:I,s:o,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:{s:I,s:I,s:I},s:{s:I,s:I},s:I,s:f,s:i,s:f}",
 		"packets", (json_int_t)r->packets, "differences_e1", (json_int_t)r->differences_e1, "differences_e2", e2,
 		"first_difference", (json_int_t)r->first_difference, "state_equal", (int)r->state_equal, "lost",
-		(json_int_t)r->lost, "released_twice", (json_int_t)r->released_twice, "evictions", (json_int_t)r->evictions,
-		"moves", (json_int_t)r->moves, "promotions", (json_int_t)r->promotions, "kills", (json_int_t)r->kills, "scale_outs",
-		(json_int_t)r->scale_outs, "scale_ins", (json_int_t)r->scale_ins, "entries_moved", (json_int_t)r->entries_moved,
-		"bytes_moved", (json_int_t)r->bytes_moved, "freeze_us", "p50", (json_int_t)r->freeze_p50_us, "p99",
-		(json_int_t)r->freeze_p99_us, "max", (json_int_t)r->freeze_max_us, "promote_ms", "p50",
-		(json_int_t)r->promote_p50_ms, "max", (json_int_t)r->promote_max_ms, "retransmitted", (json_int_t)r->retransmitted,
-		"replicated_bytes_per_packet", r->replicated_bytes_per_packet, "shards", (int)r->shards, "seconds", r->seconds);
+		(json_int_t)r->lost, "losses", (json_int_t)r->losses, "released_twice", (json_int_t)r->released_twice, "evictions",
+		(json_int_t)r->evictions, "moves", (json_int_t)r->moves, "promotions", (json_int_t)r->promotions, "kills",
+		(json_int_t)r->kills, "scale_outs", (json_int_t)r->scale_outs, "scale_ins", (json_int_t)r->scale_ins,
+		"entries_moved", (json_int_t)r->entries_moved, "bytes_moved", (json_int_t)r->bytes_moved, "freeze_us", "p50",
+		(json_int_t)r->freeze_p50_us, "p99", (json_int_t)r->freeze_p99_us, "max", (json_int_t)r->freeze_max_us,
+		"promote_ms", "p50", (json_int_t)r->promote_p50_ms, "max", (json_int_t)r->promote_max_ms, "retransmitted",
+		(json_int_t)r->retransmitted, "replicated_bytes_per_packet", r->replicated_bytes_per_packet, "shards",
+		(int)r->shards, "seconds", r->seconds);
 	char *text = o ? json_dumps(o, JSON_COMPACT) : NULL;
 	puts(text ? text : "{}");
 	free(text);
@@ -234,6 +235,9 @@ static void print_text(const struct rehearse_result *r, const char *capture)
 		       r->evictions ? "" : ", but several streams have no order that it could follow");
 	printf("  state %s, lost %" PRIu64 ", released twice %" PRIu64 "\n", r->state_equal ? "equal" : "DIFFERS", r->lost,
 	       r->released_twice);
+	if (r->losses)
+		printf("  the histories of %" PRIu64 " shards were DECLARED LOST: owner and standby did not answer in time\n",
+		       r->losses);
 	if (r->differences_e1)
 		printf("  first difference: packet %" PRIu64 "\n", r->first_difference);
 	printf("%" PRIu64 " differing verdicts of %" PRIu64 " packets\n", r->differences_e1, r->packets);
@@ -321,9 +325,12 @@ static void print_events(const json_t *answer)
 	json_t *e;
 	json_array_foreach(json_object_get(answer, "events"), i, e)
 	{
-		printf("%12.6f shard %lld epoch %lld %s %s%s\n", (double)number_of(e, "at_us") / 1e6,
+		printf("%12.6f shard %lld epoch %lld %s %s%s", (double)number_of(e, "at_us") / 1e6,
 		       (long long)number_of(e, "shard"), (long long)number_of(e, "epoch"), text_of(e, "what"), text_of(e, "node"),
 		       json_is_true(json_object_get(e, "planned")) ? "" : " (not planned)");
+		if (text_of(e, "why")[0])
+			printf(": %s (%lld)", text_of(e, "why"), (long long)number_of(e, "detail"));
+		printf("\n");
 	}
 }
 

@@ -21,7 +21,7 @@ static const char help[] =
 	"\n"
 	"  -e, --expression EXPR  the filter, as a VFLisp expression\n"
 	"      --name NAME        the node's name (node)\n"
-	"      --controller EP    the controller's endpoint, ipc://PATH or tcp://HOST:PORT\n"
+	"      --controller EP    the controller's endpoint, ipc://PATH or tcp://HOST:PORT; of several: EP,EP\n"
 	"      --bind EP          where other nodes reach this one (needed with --controller)\n"
 	"      --capture FILE     read packets from a capture and steer them\n"
 	"      --stream N         number of that input stream (1)\n"

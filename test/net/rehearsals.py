@@ -1,17 +1,15 @@
-"""Rehearsals: real processes, real kills, against a single instance. A small matrix; with TEST_ALL=1 every stateful example on every
-real capture and a generated one of 10^6 packets, with and without evictions, in all release modes."""
-import glob
+"""Rehearsals: real processes, real kills, against a single instance. A small matrix; the whole one is rehearsals_all.py."""
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 import xml.etree.ElementTree
 
 BUILD = os.environ.get("BUILD", "build")
-ALL = os.environ.get("TEST_ALL") == "1"
-CAPTURES = "../shared/data/captures"
 
 
 def rehearse(capture, filter_name, *options):
@@ -87,16 +85,33 @@ class Rehearsals(unittest.TestCase):
         self.assertEqual(done.returncode, 1)
         self.assertIn("/no/such/directory/a.svg", done.stderr)
 
-    @unittest.skipUnless(ALL, "the whole matrix runs with TEST_ALL=1")
-    def test_every_example_on_every_capture(self):
-        captures = sorted(glob.glob(f"{CAPTURES}/**/*.pcap*", recursive=True), key=os.path.getsize, reverse=True)[:8]
-        self.assertGreaterEqual(len(captures), 6, f"SKIP: no captures in {CAPTURES}")
-        captures.append(self.generate(1000000, 5))
-        for filter_name in sorted(glob.glob("examples/*.vfl")):
-            for i, capture in enumerate(captures):
-                for options in ([], ["--capacity", "48"]):
-                    with self.subTest(filter=filter_name, capture=capture, options=options):
-                        self.passes(capture, filter_name, "--moves", "20", "--kills", "3", "--seed", str(i + 1), *options)
+    def test_a_node_that_crashes_by_itself_fails_the_rehearsal(self):
+        command = [f"{BUILD}/bin/vfmctl", "rehearse", "--moves", "1000", "--kills", "0", "examples/conntrack.vfl", self.traffic]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as rehearsal:
+            self.addCleanup(rehearsal.kill)
+            node = self.child_named(rehearsal.pid, "node2")
+            os.kill(node, signal.SIGSEGV)
+            out, err = rehearsal.communicate(timeout=60)
+        self.assertEqual(rehearsal.returncode, 1, out + err)
+        self.assertIn("a process ended by itself (signal 11), node2:", err)
+        self.assertNotIn("differing verdicts", out)
+
+    @staticmethod
+    def child_named(parent, name):
+        """A child that was started with --name NAME, once there is one."""
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            with open(f"/proc/{parent}/task/{parent}/children", encoding="ascii") as f:
+                children = [int(n) for n in f.read().split()]
+            for child in children:
+                try:
+                    with open(f"/proc/{child}/cmdline", "rb") as f:
+                        if name.encode() in f.read().split(b"\0"):
+                            return child
+                except FileNotFoundError:
+                    pass
+            time.sleep(0.01)
+        raise AssertionError(f"no process {name}")
 
 
 if __name__ == "__main__":
