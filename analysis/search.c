@@ -1,8 +1,8 @@
 /* search.c: the search for a partition certificate. It guesses from the shapes of the keys and lets the checker decide.
  *
- * Guesses, those with most packet bits first: the whole key; each field that stands in every key, widest first; each key's own
- * highest field. Keys of different widths in one table are told apart by the bits above the narrower one; if these bits come from
- * the packet, a guard says that they are not all 0, and the split is conditional.
+ * Guesses, those with most packet bits first: the whole key; each field that stands in every key, widest first; each key's own highest
+ * field, and the upper end of it that is as wide as the narrowest of them. Keys of different widths in one table are told apart by the
+ * bits above the narrower one; if these bits come from the packet, a guard says that they are not all 0, and the split is conditional.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -91,6 +91,17 @@ static int wider_first(const void *a, const void *b)
 	return (int)y->bits - (int)x->bits;
 }
 
+/* Bits of the narrowest highest field of a key. */
+static uint8_t narrowest_top(const struct search *s)
+{
+	uint8_t bits = 64;
+
+	for (uint32_t i = 0; i < s->n_seen; i++)
+		if (s->seen[i].form.n_fields && s->seen[i].form.fields[0].bits < bits)
+			bits = s->seen[i].form.fields[0].bits;
+	return bits;
+}
+
 static void find_roles(struct search *s)
 {
 	struct steer_role role;
@@ -114,6 +125,8 @@ static void find_roles(struct search *s)
 	qsort(&s->roles[fields_from], s->n_roles - fields_from, sizeof(s->roles[0]), wider_first);
 	memset(&role, 0, sizeof(role));
 	role.kind = STEER_TOP_FIELD;
+	add_role(s, &role);
+	role.bits = narrowest_top(s);
 	add_role(s, &role);
 }
 

@@ -182,10 +182,22 @@ static void put_value(struct walker *w, struct blob *b, uint32_t value, int dept
 
 /* ---- roles ---- */
 
+/* The highest field, or as much of its upper end as the role asks for: two header fields side by side look like one wider field. */
+static const struct key_field *top_of(const struct steer_role *role, const struct key_form *form, struct key_field *cut)
+{
+	const struct key_field *f = &form->fields[0];
+	unsigned first = f->first + f->bits - role->bits;
+
+	if (role->bits == 0 || role->bits >= f->bits)
+		return f;
+	*cut = (struct key_field){.first = (uint8_t)first, .bits = role->bits, .lowest = form->bits.bit[first]};
+	return cut;
+}
+
 static const struct key_field *field_of(const struct steer_role *role, const struct key_form *form, struct key_field *cut)
 {
 	if (role->kind == STEER_TOP_FIELD)
-		return form->n_fields ? &form->fields[0] : NULL;
+		return form->n_fields ? top_of(role, form, cut) : NULL;
 	for (uint32_t i = 0; i < form->n_fields; i++)
 		for (unsigned at = 0; at + role->bits <= form->fields[i].bits; at++) {
 			unsigned first = form->fields[i].first + at;

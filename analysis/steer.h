@@ -8,7 +8,7 @@
 
 enum steer_role_kind {
 	STEER_WHOLE,     /* the key itself */
-	STEER_TOP_FIELD, /* the key's highest field */
+	STEER_TOP_FIELD, /* the key's highest field; of a wider one the upper `bits` bits, unless that is 0 */
 	STEER_FIELD,     /* the field that begins at `lowest` and has `bits` bits, wherever it stands */
 };
 

@@ -150,6 +150,21 @@ static void a_prefix_and_an_address_split_by_the_prefix(void **state)
 	      SRC >> 8);
 }
 
+static void source_on_one_path_and_destination_on_the_other_split_by_either(void **state)
+{
+#define BY_SOURCE "LD8 47\n PUSH 2\n JNE rst\n LD32 26\n FLOW_LOAD 3\n RET\nrst: "
+	(void)state;
+	check(BY_SOURCE "LD32 30\n PUSH 1\n FLOW_STORE 3\n PUSH 1\n RET\n", SPLIT_PARTITIONABLE, 0x1e1f2021);
+	/* The port stands right behind the destination, in the packet and in the key, as if both were one field. */
+	check(BY_SOURCE "LD32 30\n PUSH 16\n SHL\n LD16 34\n OR\n PUSH 1\n FLOW_ADD 1\n POP\n LD32 30\n PUSH 1\n FLOW_STORE 3\n "
+			"PUSH 1\n RET\n",
+	      SPLIT_PARTITIONABLE, 0x1e1f2021);
+	/* The path to the other address is not known by the packet alone. */
+	check("LD32 26\n FLOW_LOAD 2\n PUSH 0\n JNE rst\n LD32 26\n FLOW_LOAD 3\n RET\nrst: LD32 30\n PUSH 1\n FLOW_STORE 3\n PUSH "
+	      "1\n RET\n",
+	      SPLIT_PINNED, 0);
+}
+
 static void source_and_destination_counters_pin(void **state)
 {
 	(void)state;
@@ -211,6 +226,7 @@ int main(void)
 		cmocka_unit_test(hashes_and_symmetric_keys_split_by_themselves),
 		cmocka_unit_test(a_source_limit_on_top_of_connections_splits_by_source),
 		cmocka_unit_test(a_prefix_and_an_address_split_by_the_prefix),
+		cmocka_unit_test(source_on_one_path_and_destination_on_the_other_split_by_either),
 		cmocka_unit_test(source_and_destination_counters_pin),
 		cmocka_unit_test(a_key_out_of_a_table_pins),
 		cmocka_unit_test(statistics_and_configuration_do_not_hinder),
