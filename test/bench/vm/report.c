@@ -71,40 +71,37 @@ struct goal {
 	const char *text;
 };
 
-#define BURSTS \
-	{ \
-		BENCH_JIT_SCALAR, BENCH_JIT_AVX2, BENCH_JIT_AVX512 \
-	}
-#define IN_C \
-	{ \
-		BENCH_GCC_CALL \
-	}
-#define DPDK \
-	{ \
-		BENCH_DPDK_MBUF, BENCH_DPDK_CHECK \
-	}
-#define LOOPS \
-	{ \
-		BENCH_GCC_BURST, BENCH_CLANG_BURST \
-	}
+/* clang-format off */
+#define BURSTS {BENCH_JIT_SCALAR, BENCH_JIT_AVX2, BENCH_JIT_AVX512}
+#define IN_C   {BENCH_GCC_CALL}
+#define DPDK   {BENCH_DPDK_MBUF}
+#define CHECK  {BENCH_DPDK_CHECK}
+#define LOOPS  {BENCH_GCC_BURST, BENCH_CLANG_BURST}
 
-#define EVERY_FILTER(X) \
-	X("F1") \
-	X("F2") X("F3") X("F3L") X("CIDR") X("PORTS") X("F2 options")
+#define EVERY_FILTER(X) X("F1") X("F2") X("F3") X("F3L") X("CIDR") X("PORTS") X("F2 options")
 #define PACKET_GOAL(name)   {name, BENCH_HOT, {BENCH_JIT_PACKET}, IN_C, 1.2, "JIT per packet, of the call in C"},
 #define DPDK_GOAL(name)     {name, BENCH_HOT, BURSTS, DPDK, 0.2, "burst, of DPDK's JIT"},
+#define CHECK_GOAL(name)    {name, BENCH_HOT, BURSTS, CHECK, 0.2, "burst, of DPDK's JIT with one check"},
 #define LOOP_GOAL(name)     {name, BENCH_HOT, BURSTS, LOOPS, 1.0, "burst, of the branch-free loop in C"},
 #define PREFETCH_GOAL(name) {name, BENCH_PREFETCH, BURSTS, IN_C, 1.1, "burst, of the call in C"},
 #define LIBPCAP_GOAL(name)  {name, BENCH_HOT, {BENCH_INTERPRETER}, {BENCH_LIBPCAP}, 0.5, "interpreter, of libpcap's"},
 #define TABLE_GOAL(name)    {name, "1M flows", BURSTS, LOOPS, 1.2, "burst, of the burst in C on the same table"},
 
-static const struct goal goals[] = {EVERY_FILTER(PACKET_GOAL) /* anchors of the design, in their order */
-				    {"F1", BENCH_HOT, BURSTS, IN_C, 0.40, "burst, of the call in C"},
-				    {"F2", BENCH_HOT, BURSTS, IN_C, 0.20, "burst, of the call in C"},
-				    {"F3", BENCH_HOT, BURSTS, IN_C, 0.22, "burst, of the call in C"},
-				    {"F3L", BENCH_HOT, BURSTS, IN_C, 0.25, "burst, of the call in C"},
-				    EVERY_FILTER(DPDK_GOAL) EVERY_FILTER(LOOP_GOAL) EVERY_FILTER(PREFETCH_GOAL)
-					    EVERY_FILTER(LIBPCAP_GOAL) TABLE_GOAL("per source") TABLE_GOAL("per flow")};
+static const struct goal goals[] = {
+	EVERY_FILTER(PACKET_GOAL)
+	{"F1", BENCH_HOT, BURSTS, IN_C, 0.40, "burst, of the call in C"},
+	{"F2", BENCH_HOT, BURSTS, IN_C, 0.20, "burst, of the call in C"},
+	{"F3", BENCH_HOT, BURSTS, IN_C, 0.22, "burst, of the call in C"},
+	{"F3L", BENCH_HOT, BURSTS, IN_C, 0.25, "burst, of the call in C"},
+	EVERY_FILTER(DPDK_GOAL)
+	EVERY_FILTER(CHECK_GOAL)
+	EVERY_FILTER(LOOP_GOAL)
+	EVERY_FILTER(PREFETCH_GOAL)
+	EVERY_FILTER(LIBPCAP_GOAL)
+	TABLE_GOAL("per source")
+	TABLE_GOAL("per flow")
+};
+/* clang-format on */
 
 static const struct bench_row *fastest(const struct bench_report *r, const struct goal *g, const char *const engines[3])
 {

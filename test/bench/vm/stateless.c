@@ -113,6 +113,10 @@ static int measure_cold(struct stateless *s, bool prefetch)
 	struct bench_pass pass = {.verdicts = s->verdicts, .prefetch = prefetch};
 	struct bench_series series[BENCH_MAX_ENGINES] = {0};
 
+	if (!s->cold.memory && bench_cold_make(&s->cold, s->templates)) {
+		fprintf(stderr, "bench_vm: no memory for the cold sets: they take a fifth more than the last-level cache\n");
+		return -1;
+	}
 	for (int round = 0; round < s->options->rounds; round++) {
 		for (int k = 0; k < s->engines.n; k++) {
 			int i = (k + round) % s->engines.n;
@@ -153,9 +157,8 @@ int bench_stateless(const struct bench_options *options, const struct bench_slot
 	struct stateless *s = calloc(1, sizeof(*s));
 	int rc = 0;
 
-	if (!s || bench_cold_make(&s->cold, templates)) {
-		fprintf(stderr, "bench_vm: no memory for the cold sets: they take a fifth more than the last-level cache\n");
-		free(s);
+	if (!s) {
+		fprintf(stderr, "bench_vm: no memory\n");
 		return -1;
 	}
 	s->options = options;
