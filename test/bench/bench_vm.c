@@ -19,7 +19,6 @@
 
 #define ROUNDS       31
 #define QUICK_ROUNDS 5
-#define HEAP_BYTES   ((size_t)1700 << 20) /* of rte_hash: reserved, used as far as needed */
 
 /* 0, or -1: not understood. */
 static int read_options(int argc, char **argv, struct bench_options *options)
@@ -87,7 +86,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_vm [--quick] [--filter NAME] [--engine NAME] [--set NAME] [--flows 1K|64K|1M|16M]\n");
 		return 2;
 	}
-	if (rte_peer_init(HEAP_BYTES)) {
+	if (rte_peer_init(bench_flows_heap_bytes(&options))) {
 		fprintf(stderr, "bench_vm: DPDK's environment does not start\n");
 		return 1;
 	}

@@ -20,6 +20,8 @@ struct bench_options {
 int bench_stateless(const struct bench_options *options, const struct bench_slots *templates, struct bench_report *report);
 /* flows.c: the counters per source and per flow at each number of flows. */
 int bench_flows(const struct bench_options *options, struct bench_report *report);
+/* What rte_hash needs for them. DPDK clears all of it at once, so no more than that. */
+size_t bench_flows_heap_bytes(const struct bench_options *options);
 /* conntrack.c: examples/conntrack.vfl on traffic in its order. */
 int bench_conntrack(const struct bench_options *options, struct bench_report *report);
 

@@ -20,6 +20,8 @@
 #define BATCH      4096u
 #define IDLE_S     300
 #define COUNT_MASK 127u /* of the first counts */
+#define HEAP_BASE  ((size_t)32 << 20)
+#define HEAP_FLOW  108u /* bytes of rte_hash and its counters for one flow */
 
 enum { ETHERTYPE = 12, PROTOCOL = 23, SOURCE = 26, PORTS = 34, NEED = 38 };
 enum table_of { OURS, RTE_HASH, KERNEL, TABLES };
@@ -254,35 +256,62 @@ static int measure(struct flows *w, const char *size)
 	return 0;
 }
 
+static const struct {
+	const char *name;
+	uint32_t n;
+	bool quick; /* measured with --quick too */
+} sizes[] = {{"1K", 1000, true}, {"64K", 64000, true}, {"1M", 1000000, false}, {"16M", 16000000, false}};
+#define SIZES (sizeof(sizes) / sizeof(*sizes))
+
+static const char *const names[] = {[BENCH_PER_SOURCE] = "per source", [BENCH_PER_FLOW] = "per flow"};
+
+static bool is_wanted(const struct bench_options *options, int which, size_t size)
+{
+	if (!bench_wanted(options->filter, names[which]) || !bench_wanted(options->set, "flows"))
+		return false;
+	return options->flows ? !strcmp(options->flows, sizes[size].name) : !options->quick || sizes[size].quick;
+}
+
+size_t bench_flows_heap_bytes(const struct bench_options *options)
+{
+	size_t most = 0;
+
+	for (int which = BENCH_PER_SOURCE; which <= BENCH_PER_FLOW; which++)
+		for (size_t i = 0; i < SIZES; i++)
+			if (is_wanted(options, which, i))
+				most = sizes[i].n;
+	return HEAP_BASE + most * HEAP_FLOW;
+}
+
+static int measure_size(struct flows *w, int which, size_t size)
+{
+	int rc;
+
+	w->which = (enum bench_flow_filter)which;
+	w->name = names[which];
+	w->n = sizes[size].n;
+	rc = load(w) || measure(w, sizes[size].name) ? -1 : 0;
+	unload(w);
+	return rc;
+}
+
 int bench_flows(const struct bench_options *options, struct bench_report *report)
 {
-	static const struct {
-		const char *name;
-		uint32_t n;
-		bool quick;
-	} sizes[] = {{"1K", 1000, true}, {"64K", 64000, true}, {"1M", 1000000, false}, {"16M", 16000000, false}};
-	static const char *const names[] = {[BENCH_PER_SOURCE] = "per source", [BENCH_PER_FLOW] = "per flow"};
-	struct flows *w = calloc(1, sizeof(*w));
+	struct flows *w = malloc(sizeof(*w));
 	int rc = 0;
 
 	if (!w)
 		return -1;
 	current = w;
 	for (int which = BENCH_PER_SOURCE; which <= BENCH_PER_FLOW; which++) {
-		for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
-			if (!bench_wanted(options->filter, names[which]) || !bench_wanted(options->set, "flows") ||
-			    (options->flows && strcmp(options->flows, sizes[i].name)) ||
-			    (options->quick && !options->flows && !sizes[i].quick))
+		for (size_t i = 0; i < SIZES; i++) {
+			if (!is_wanted(options, which, i))
 				continue;
 			memset(w, 0, sizeof(*w));
 			w->options = options;
 			w->report = report;
-			w->which = (enum bench_flow_filter)which;
-			w->name = names[which];
-			w->n = sizes[i].n;
-			if (load(w) || measure(w, sizes[i].name))
+			if (measure_size(w, which, i))
 				rc = -1;
-			unload(w);
 		}
 	}
 	free(w);
