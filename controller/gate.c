@@ -1,5 +1,6 @@
 #include "controller/gate.h"
 
+#include "state/quarantine.h"
 #include "state/wire.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <zmq.h>
 
 struct gate_peer {
@@ -19,6 +21,7 @@ struct gate_peer {
 struct gate {
 	void *context, *router;
 	struct gate_calls calls;
+	uint8_t name[QUARANTINE_NAME_BYTES]; /* of this process's connections */
 	int n_peers;
 	struct gate_peer peers[GATE_MAX_PEERS];
 	uint64_t n_monitors;
@@ -38,17 +41,19 @@ static void set_common(void *socket)
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-int gate_open(struct gate **out, const char *endpoint, const struct gate_calls *calls)
+int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct gate_calls *calls)
 {
 	struct gate *l = calloc(1, sizeof *l);
 	if (!l)
 		return -ENOMEM;
 	l->calls = *calls;
+	quarantine_name(self, l->name);
 	l->context = zmq_ctx_new();
 	l->router = l->context ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
 	if (l->router) {
 		set_common(l->router);
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
+		set_int(l->router, ZMQ_ROUTER_HANDOVER, 1); /* a peer's new connection is it, not the broken one before */
 	}
 	if (!l->router || zmq_bind(l->router, endpoint)) {
 		int err = -errno;
@@ -128,6 +133,8 @@ int gate_connect(struct gate *l, uint64_t id, const char *endpoint)
 	if (!p->socket)
 		return -errno;
 	set_common(p->socket);
+	(void)zmq_setsockopt(p->socket, ZMQ_ROUTING_ID, l->name, sizeof l->name);
+	set_int(p->socket, ZMQ_RCVHWM, 1); /* nobody answers on it */
 	set_int(p->socket, ZMQ_RECONNECT_IVL, 20);
 	set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, 200);
 	int err = watch(l, p);
@@ -148,6 +155,17 @@ int gate_send(struct gate *l, uint64_t id, const uint8_t *frame, size_t bytes)
 	return zmq_send(p->socket, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
 }
 
+uint64_t gate_sender(const struct gate_reply *reply)
+{
+	return quarantine_id(reply->to, reply->bytes);
+}
+
+void gate_cut(const struct gate_reply *reply)
+{
+	if (reply->fd >= 0)
+		(void)shutdown(reply->fd, SHUT_RDWR); /* ZeroMQ sees its end and lets go of it */
+}
+
 int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *frame, size_t bytes)
 {
 	if (zmq_send(l->router, to->to, to->bytes, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0)
@@ -158,7 +176,7 @@ int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *fram
 /* One message of the ROUTER: [identity, frame]; parts beyond are read and dropped. False: nothing has come. */
 static int receive(struct gate *l)
 {
-	struct gate_reply reply = {.bytes = 0};
+	struct gate_reply reply = {.fd = -1};
 	zmq_msg_t part;
 	int n = 0, more = 1;
 	for (; more; n++) {
@@ -172,6 +190,7 @@ static int receive(struct gate *l)
 			reply.bytes = (uint8_t)zmq_msg_size(&part);
 			memcpy(reply.to, zmq_msg_data(&part), reply.bytes);
 		} else if (n == 1) {
+			reply.fd = zmq_msg_get(&part, ZMQ_SRCFD);
 			l->calls.frame(l->calls.ctx, zmq_msg_data(&part), zmq_msg_size(&part), &reply);
 		}
 		zmq_msg_close(&part);

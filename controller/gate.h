@@ -20,6 +20,7 @@ struct gate;
 struct gate_reply {
 	uint8_t to[GATE_REPLY_BYTES];
 	uint8_t bytes;
+	int fd; /* of the connection; -1 unknown */
 };
 
 struct gate_calls {
@@ -28,14 +29,18 @@ struct gate_calls {
 	void (*gone)(void *ctx, uint64_t id);
 };
 
-/* Listens at endpoint (ipc://... or tcp://...). -errno. */
-int gate_open(struct gate **out, const char *endpoint, const struct gate_calls *calls);
+/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. -errno. */
+int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct gate_calls *calls);
 void gate_close(struct gate *l);
 /* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
 int gate_connect(struct gate *l, uint64_t id, const char *endpoint);
 void gate_disconnect(struct gate *l, uint64_t id);
 /* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
 int gate_send(struct gate *l, uint64_t id, const uint8_t *frame, size_t bytes);
+/* Who sent a frame, as its connection is named; 0: nameless. */
+uint64_t gate_sender(const struct gate_reply *reply);
+/* Closes the connection a frame came by: the sender may connect again. */
+void gate_cut(const struct gate_reply *reply);
 /* Answers a frame on the connection it came by. */
 int gate_answer(struct gate *l, const struct gate_reply *to, const uint8_t *frame, size_t bytes);
 /* Waits up to timeout_ms (0: not at all) and handles what has come, at most max_frames. Returns how many frames were handled. */

@@ -34,6 +34,9 @@ static void say_event(const struct reconciler *r, const struct reconciler_event 
 			"vfm-controller: HISTORY LOST, shard %" PRIu64 ": no copy in sync was left at epoch %" PRIu64
 			"; it begins empty at %s\n",
 			e->shard, e->epoch, who);
+	else if (e->what == WIRE_FAULT_BAD_FRAMES)
+		fprintf(out, "vfm-controller: QUARANTINE, %016" PRIx64 ": it sent what is no frame to %s: start it again\n",
+			e->detail, who);
 	else if (e->step == CONFIG_ILLEGAL)
 		fprintf(out, "vfm-controller: FAULT, shard %" PRIu64 ": %s: %s (%" PRIu64 ")\n", e->shard, who,
 			notice_fault(e->what), e->detail);

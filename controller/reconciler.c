@@ -94,7 +94,7 @@ static bool alive(struct reconciler *r, uint64_t id, uint64_t now_us)
 	const struct reconciler_node *n = node_of(r, id);
 	if (!n)
 		return now_us - r->started_us < r->options.lease_us;
-	return !n->dead && !n->suspected;
+	return !n->dead && !n->suspected && !n->quarantined;
 }
 
 static void send_config(struct reconciler *r, uint64_t to, const struct config *c)
@@ -329,8 +329,23 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 	take_epochs(r, n);
 }
 
+void reconciler_accuse(struct reconciler *r, uint64_t id, uint64_t by, uint64_t now_us)
+{
+	struct reconciler_node *n = node_of(r, id);
+	if (n)
+		n->quarantined = true;
+	r->counters.faults++;
+	note(r, &(struct reconciler_event){now_us, 0, 0, CONFIG_ILLEGAL, false, by, WIRE_FAULT_BAD_FRAMES, id});
+}
+
 static void take_fault(struct reconciler *r, const struct wire_fault *f, uint64_t from, uint64_t now_us)
 {
+	const struct reconciler_node *accuser = node_of(r, from);
+	if (f->what == WIRE_FAULT_BAD_FRAMES) {
+		if (accuser && !accuser->quarantined)
+			reconciler_accuse(r, f->detail, from, now_us);
+		return;
+	}
 	r->counters.faults++;
 	note(r, &(struct reconciler_event){now_us, f->shard, f->epoch, CONFIG_ILLEGAL, false, from, f->what, f->detail});
 }
@@ -384,7 +399,8 @@ static uint32_t usable_nodes(const struct reconciler *r, bool usable[RECONCILER_
 	uint32_t n = 0;
 	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++) {
 		const struct reconciler_node *x = &r->nodes[i];
-		healthy[i] = x->id && x->heard_us && !x->dead && !x->suspected && (x->roles & 1) && !is_drained(r, x->name);
+		healthy[i] = x->id && x->heard_us && !x->dead && !x->suspected && !x->quarantined && (x->roles & 1) &&
+			     !is_drained(r, x->name);
 	}
 	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++) {
 		usable[i] = healthy[i] && (r->scale < 0 || rank(r, healthy, i) < (uint64_t)r->scale);
@@ -677,7 +693,7 @@ static void send_roster(struct reconciler *r, uint64_t now_us)
 	r->roster_us = now_us;
 	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++) {
 		const struct reconciler_node *x = &r->nodes[i];
-		if (!x->id || x->dead)
+		if (!x->id || x->dead || x->quarantined)
 			continue;
 		ids[n++] = x->id;
 		memcpy(endpoints + bytes, x->endpoint, strlen(x->endpoint) + 1);

@@ -41,6 +41,7 @@ struct reconciler_node {
 	uint64_t heard_us;
 	bool suspected;   /* a connection broke, or silent */
 	bool gone;        /* a connection broke, and nothing was heard since */
+	bool quarantined; /* it sent what is no frame; for ever: it may come back as another incarnation */
 	bool dead;        /* known dead: the operator's or the supervisor's word */
 	bool registered;  /* its steerer is in the store, or it has none */
 	uint64_t *epochs; /* by shard */
@@ -120,6 +121,8 @@ void reconciler_message(struct reconciler *r, const struct wire_message *msg, ui
 void reconciler_tick(struct reconciler *r, uint64_t now_us);
 /* A connection to it broke: suspected at once. */
 void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us);
+/* It sent `by` what is no frame: it is used for nothing any more. */
+void reconciler_accuse(struct reconciler *r, uint64_t id, uint64_t by, uint64_t now_us);
 /* It is known to be dead and will never say anything again. 0, or an error of the store: then it is to be said again. */
 int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us);
 

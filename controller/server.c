@@ -4,6 +4,8 @@
 #include "controller/json.h"
 #include "controller/notice.h"
 
+#include "state/quarantine.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -19,6 +21,7 @@ struct server {
 	struct reconciler reconciler;
 	struct store store;
 	struct gate *gate;
+	struct quarantine quarantine;
 	struct notice notice;
 	uint64_t now_us, ticked_us;
 	bool urgent; /* something happened that should not wait for the next tick */
@@ -71,11 +74,12 @@ static json_t *nodes_json(const struct server *s)
 			owned += s->reconciler.shards[k].config.owner == n->id;
 			load += n->load[k];
 		}
-		json_array_append_new(list, json_pack("{s:s,s:o,s:s,s:b,s:b,s:b,s:b,s:I,s:I,s:I}", "name", n->name, "incarnation",
-						      hex(n->id), "endpoint", n->endpoint, "owns", (int)(n->roles & 1), "steers",
-						      (int)((n->roles & 2) != 0), "suspected", (int)n->suspected, "dead",
-						      (int)n->dead, "shards", (json_int_t)owned, "packets", (json_int_t)load,
-						      "silent_us", (json_int_t)(s->now_us - n->heard_us)));
+		json_array_append_new(list,
+				      json_pack("{s:s,s:o,s:s,s:b,s:b,s:b,s:b,s:b,s:I,s:I,s:I}", "name", n->name, "incarnation",
+						hex(n->id), "endpoint", n->endpoint, "owns", (int)(n->roles & 1), "steers",
+						(int)((n->roles & 2) != 0), "suspected", (int)n->suspected, "dead", (int)n->dead,
+						"quarantined", (int)n->quarantined, "shards", (json_int_t)owned, "packets",
+						(json_int_t)load, "silent_us", (json_int_t)(s->now_us - n->heard_us)));
 	}
 	return list;
 }
@@ -143,9 +147,10 @@ static json_t *obey(struct server *s, const json_t *o)
 	if (!what)
 		return json_pack("{s:s}", "error", "no command");
 	if (strcmp(what, "status") == 0)
-		return json_pack("{s:I,s:b,s:s,s:o,s:o,s:o}", "shards_total", (json_int_t)s->options.n_shards, "leads",
-				 (int)s->reconciler.leads, "store", notice_store(s->reconciler.store_err), "nodes", nodes_json(s),
-				 "shards", shards_json(s), "counters", counters_json(s));
+		return json_pack("{s:I,s:b,s:s,s:I,s:I,s:o,s:o,s:o}", "shards_total", (json_int_t)s->options.n_shards, "leads",
+				 (int)s->reconciler.leads, "store", notice_store(s->reconciler.store_err), "bad_frames",
+				 (json_int_t)s->quarantine.bad_frames, "dropped_frames", (json_int_t)s->quarantine.dropped_frames,
+				 "nodes", nodes_json(s), "shards", shards_json(s), "counters", counters_json(s));
 	if (strcmp(what, "events") == 0)
 		return json_pack("{s:o}", "events", events_json(s));
 	if (strcmp(what, "move") == 0 && node)
@@ -180,13 +185,32 @@ static void answer(struct server *s, const struct wire_bytes *asked, const struc
 
 /* ---- frames ---- */
 
+/* Costs the connection; a node costs it its place in the cluster, until it comes back as a new incarnation. */
+static void refuse(struct server *s, const struct gate_reply *reply)
+{
+	uint64_t id = gate_sender(reply);
+	gate_cut(reply);
+	if (!quarantine_bad(&s->quarantine, id))
+		return;
+	reconciler_accuse(&s->reconciler, id, s->reconciler.options.self, s->now_us);
+	gate_disconnect(s->gate, id);
+	s->urgent = true;
+}
+
 static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct gate_reply *reply)
 {
 	struct server *s = ctx;
 	struct wire_message msg;
 	s->now_us = clock_us(); /* the step before may have waited for the store: nobody was silent meanwhile */
-	if (wire_decode(frame, bytes, &msg))
+	uint64_t sender = gate_sender(reply);
+	if (quarantine_drops(&s->quarantine, sender)) {
+		gate_cut(reply);
 		return;
+	}
+	if (wire_decode(frame, bytes, &msg) || (msg.kind != WIRE_COMMAND && (!sender || msg.from != sender))) {
+		refuse(s, reply);
+		return;
+	}
 	if (msg.kind == WIRE_COMMAND) {
 		answer(s, &msg.command.text, reply);
 		return;
@@ -226,11 +250,6 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 	int err = o->store ? store_open_sqlite(&s->store, o->store, &reason) : store_open_memory(&s->store);
 	if (err)
 		snprintf(why, SERVER_WHY_BYTES, "%s, %s: give another file with --store", reason, o->store ? o->store : "memory");
-	if (!err) {
-		err = gate_open(&s->gate, o->endpoint, &calls);
-		if (err)
-			snprintf(why, SERVER_WHY_BYTES, "%s, %s: give an endpoint that is free", strerror(-err), o->endpoint);
-	}
 	struct reconciler_options ro = {.plan = o->plan,
 					.n_shards = o->n_shards,
 					.standbys = o->standbys,
@@ -241,6 +260,11 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 					.min_nodes = o->min_nodes};
 	if (!err && getrandom(&ro.self, sizeof ro.self, 0) != sizeof ro.self)
 		err = -EIO;
+	if (!err) {
+		err = gate_open(&s->gate, ro.self, o->endpoint, &calls);
+		if (err)
+			snprintf(why, SERVER_WHY_BYTES, "%s, %s: give an endpoint that is free", strerror(-err), o->endpoint);
+	}
 	if (!err)
 		err = reconciler_init(&s->reconciler, &ro, &s->store, (struct reconciler_out){s, send_frame}, s->now_us);
 	while (!err && !*stop) {

@@ -6,6 +6,7 @@
 #include "node/live.h"
 #include "node/probe.h"
 #include "state/mix.h"
+#include "state/quarantine.h"
 #include "vm/verdict.h"
 #include "vm/vfm.h"
 
@@ -39,6 +40,7 @@ struct daemon {
 	struct probe probe;
 	struct probe_waits waits;
 	struct link *link;
+	struct quarantine quarantine;
 	uint32_t n_controllers;
 	char controllers[OUTBOX_MAX_CONTROLLERS][257]; /* endpoints; the link knows them as OUTBOX_CONTROLLER + index */
 	uint64_t now_us, ticked_us;
@@ -177,12 +179,13 @@ static json_t *progress(const struct daemon *d)
 			clock = m->copy->shard->clock_us;
 		evictions += m->owner.opened ? m->copy->counters[SIGMA_EVICTIONS] : 0;
 	}
-	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read, "released",
-			 (json_int_t)sum.released, "end", (int)is_through(d), "opened", (json_int_t)opened, "delta_bytes",
-			 (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries, "bytes_moved", (json_int_t)chunk_bytes,
-			 "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied, "clock_us", (json_int_t)clock,
-			 "evictions", (json_int_t)evictions, "resent", (json_int_t)sum.resent, "lost_released",
-			 (json_int_t)sum.lost_released, "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
+	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read,
+			 "released", (json_int_t)sum.released, "end", (int)is_through(d), "opened", (json_int_t)opened,
+			 "delta_bytes", (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries, "bytes_moved",
+			 (json_int_t)chunk_bytes, "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied, "clock_us",
+			 (json_int_t)clock, "evictions", (json_int_t)evictions, "resent", (json_int_t)sum.resent, "lost_released",
+			 (json_int_t)sum.lost_released, "bad_frames", (json_int_t)d->quarantine.bad_frames, "dropped_frames",
+			 (json_int_t)d->quarantine.dropped_frames, "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
 }
 
 /* What has come out, and how long packets waited since this was last asked. */
@@ -302,18 +305,41 @@ static void take_roster(struct daemon *d, const struct wire_roster *r)
 		if (at + n == end)
 			return;
 		uint64_t id = wire_c64(r->incarnation, i);
-		if (id != d->node.options.self && n)
+		if (id != d->node.options.self && n && !quarantine_has(&d->quarantine, id))
 			(void)link_connect(d->link, id, at);
 		at += n + 1;
 	}
+}
+
+/* Costs the connection; a peer of the cluster costs it all connections, until it comes back as a new incarnation. */
+static void refuse(struct daemon *d, const struct link_reply *reply)
+{
+	uint64_t id = link_sender(reply);
+	link_cut(reply);
+	if (!quarantine_bad(&d->quarantine, id))
+		return;
+	fprintf(stderr, "vfm-node: quarantine, %016" PRIx64 ": it sent what is no frame: start it again\n", id);
+	struct wire_message msg = {.kind = WIRE_FAULT, .fault = {0, 0, WIRE_FAULT_BAD_FRAMES, id}};
+	outbox_send(&d->node.out, OUTBOX_CONTROLLER, &msg);
+	link_disconnect(d->link, id);
+	node_gone(&d->node, id, d->now_us);
 }
 
 static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct link_reply *reply)
 {
 	struct daemon *d = ctx;
 	struct wire_message msg;
+	uint64_t sender = link_sender(reply);
 	d->now_us = clock_us();
-	if (wire_decode(frame, bytes, &msg) == 0 && (msg.kind == WIRE_COMMAND || msg.kind == WIRE_ROSTER)) {
+	if (quarantine_drops(&d->quarantine, sender)) {
+		link_cut(reply);
+		return;
+	}
+	if (wire_decode(frame, bytes, &msg) || (msg.kind != WIRE_COMMAND && (!sender || msg.from != sender))) {
+		refuse(d, reply);
+		return;
+	}
+	if (msg.kind == WIRE_COMMAND || msg.kind == WIRE_ROSTER) {
 		if (msg.kind == WIRE_COMMAND)
 			answer(d, &msg.command.text, reply);
 		else if (msg.plan == d->node.options.plan)
@@ -629,7 +655,7 @@ static int start(struct daemon *d)
 	if (!err)
 		err = node_init(&d->node, &no);
 	if (!err && o->endpoint) {
-		err = link_open(&d->link, o->endpoint, &calls);
+		err = link_open(&d->link, no.self, o->endpoint, &calls);
 		if (err)
 			return fail(d, err, strerror(-err), o->endpoint, "give an endpoint that is free");
 		err = connect_controllers(d);

@@ -1,5 +1,6 @@
 #include "node/link.h"
 
+#include "state/quarantine.h"
 #include "state/wire.h"
 
 #include <errno.h>
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
@@ -37,6 +39,7 @@ struct link {
 	int timer;
 	struct line lines[LINES];
 	struct link_calls calls;
+	uint8_t name[QUARANTINE_NAME_BYTES]; /* of this process's connections */
 	int n_peers;
 	struct link_peer peers[LINK_MAX_PEERS];
 	uint64_t n_monitors;
@@ -56,18 +59,20 @@ static void set_common(void *socket)
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-int link_open(struct link **out, const char *endpoint, const struct link_calls *calls)
+int link_open(struct link **out, uint64_t self, const char *endpoint, const struct link_calls *calls)
 {
 	struct link *l = calloc(1, sizeof *l);
 	if (!l)
 		return -ENOMEM;
 	l->calls = *calls;
+	quarantine_name(self, l->name);
 	l->context = zmq_ctx_new();
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	l->router = l->context && l->timer >= 0 ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
 	if (l->router) {
 		set_common(l->router);
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
+		set_int(l->router, ZMQ_ROUTER_HANDOVER, 1); /* a peer's new connection is it, not the broken one before */
 	}
 	if (!l->router || zmq_bind(l->router, endpoint)) {
 		int err = -errno;
@@ -160,6 +165,8 @@ int link_connect(struct link *l, uint64_t id, const char *endpoint)
 	if (!p->socket)
 		return -errno;
 	set_common(p->socket);
+	(void)zmq_setsockopt(p->socket, ZMQ_ROUTING_ID, l->name, sizeof l->name);
+	set_int(p->socket, ZMQ_RCVHWM, 1); /* nobody answers on it */
 	set_int(p->socket, ZMQ_RECONNECT_IVL, 20);
 	set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, 200);
 	int err = watch(l, p);
@@ -178,6 +185,17 @@ int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes)
 	if (!p)
 		return -ENOTCONN;
 	return zmq_send(p->socket, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+}
+
+uint64_t link_sender(const struct link_reply *reply)
+{
+	return quarantine_id(reply->to, reply->bytes);
+}
+
+void link_cut(const struct link_reply *reply)
+{
+	if (reply->fd >= 0)
+		(void)shutdown(reply->fd, SHUT_RDWR); /* ZeroMQ sees its end and lets go of it */
 }
 
 int link_answer(struct link *l, const struct link_reply *to, const uint8_t *frame, size_t bytes)
@@ -218,7 +236,7 @@ static void put(struct link *l, zmq_msg_t *frame, const struct link_reply *reply
 /* One message of the ROUTER: [identity, frame]; parts beyond are read and dropped. False: nothing has come. */
 static bool receive(struct link *l)
 {
-	struct link_reply reply = {.bytes = 0};
+	struct link_reply reply = {.fd = -1};
 	zmq_msg_t part;
 	int n = 0, more = 1;
 	for (; more; n++) {
@@ -232,6 +250,7 @@ static bool receive(struct link *l)
 			reply.bytes = (uint8_t)zmq_msg_size(&part);
 			memcpy(reply.to, zmq_msg_data(&part), reply.bytes);
 		} else if (n == 1) {
+			reply.fd = zmq_msg_get(&part, ZMQ_SRCFD);
 			put(l, &part, &reply);
 		}
 		zmq_msg_close(&part);

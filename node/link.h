@@ -25,6 +25,7 @@ struct link;
 struct link_reply {
 	uint8_t to[LINK_REPLY_BYTES];
 	uint8_t bytes;
+	int fd; /* of the connection; -1 unknown */
 };
 
 struct link_calls {
@@ -33,14 +34,18 @@ struct link_calls {
 	void (*gone)(void *ctx, uint64_t id);
 };
 
-/* Listens at endpoint (ipc://... or tcp://...). -errno. */
-int link_open(struct link **out, const char *endpoint, const struct link_calls *calls);
+/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. -errno. */
+int link_open(struct link **out, uint64_t self, const char *endpoint, const struct link_calls *calls);
 void link_close(struct link *l);
 /* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
 int link_connect(struct link *l, uint64_t id, const char *endpoint);
 void link_disconnect(struct link *l, uint64_t id);
 /* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
 int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes);
+/* Who sent a frame, as its connection is named; 0: nameless. */
+uint64_t link_sender(const struct link_reply *reply);
+/* Closes the connection a frame came by: the sender may connect again. */
+void link_cut(const struct link_reply *reply);
 /* Answers a frame on the connection it came by. */
 int link_answer(struct link *l, const struct link_reply *to, const uint8_t *frame, size_t bytes);
 /* Waits up to timeout_us (0: not at all) if nothing has come, and handles what has come for about budget_us. Returns how many frames

@@ -294,9 +294,10 @@ static void print_nodes(const json_t *status)
 	{
 		printf("%-16s %-16s %8lld %12lld  %s%s%s\n", text_of(n, "name"), text_of(n, "incarnation"),
 		       (long long)number_of(n, "shards"), (long long)number_of(n, "packets"),
-		       json_is_true(json_object_get(n, "dead"))        ? "dead"
-		       : json_is_true(json_object_get(n, "suspected")) ? "suspected"
-								       : "alive",
+		       json_is_true(json_object_get(n, "dead"))          ? "dead"
+		       : json_is_true(json_object_get(n, "quarantined")) ? "quarantined"
+		       : json_is_true(json_object_get(n, "suspected"))   ? "suspected"
+									 : "alive",
 		       json_is_true(json_object_get(n, "owns")) ? ", owns" : "",
 		       json_is_true(json_object_get(n, "steers")) ? ", steers" : "");
 	}

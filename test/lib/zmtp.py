@@ -5,6 +5,7 @@ ZMTP 3.0 (https://rfc.zeromq.org/spec/23) with the NULL mechanism, as a DEALER, 
 import json
 import socket
 import struct
+import threading
 
 # Numbers of the messages, in the order of docs/wire.md.
 KINDS = ("CONFIG WORK VERDICTS RESUME POSITION SYNC DELTA CHANGES SIGMA HAVE CHUNK PULL FINAL ASK WANT RETIRE REPORT ROSTER FAULT COMMAND "
@@ -83,6 +84,35 @@ class Peer:
 
     def close(self):
         self.socket.close()
+
+
+def identity(incarnation):
+    """How a node names its connections (state/quarantine.h)."""
+    return b"N" + struct.pack("<Q", incarnation)
+
+
+class Server:
+    """Listens on an ipc path as a ROUTER would, and answers the first frame of the first caller with `body`."""
+
+    def __init__(self, endpoint, body):
+        self.listener = socket.socket(socket.AF_UNIX)
+        self.listener.bind(endpoint.partition("://")[2])
+        self.listener.listen()
+        self.body = body
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        peer = Peer.__new__(Peer)
+        peer.socket, _ = self.listener.accept()
+        peer.socket.settimeout(5)
+        peer.socket.sendall(GREETING)
+        peer.read(64)
+        ready = b"\5READY" + Peer.item(b"Socket-Type", b"ROUTER") + Peer.item(b"Identity", b"")
+        peer.socket.sendall(b"\x04" + bytes([len(ready)]) + ready)
+        peer.read_frame(), peer.read_frame()
+        peer.send(self.body)
+        self.peer = peer
 
 
 def ask(endpoint, **question):
