@@ -214,7 +214,7 @@ fuzz:
 mutants:
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/mutants/run.sh
 
-# bench-NAME runs test/bench/NAME.c or bench_NAME.c, then the script beside it if there is one; bench runs all of them, one after
+# bench-NAME runs test/bench/NAME.c or bench_NAME.c, then the scripts beside it, NAME*.py, if there are any; bench runs all of them, one after
 # another.
 bench_src := $(wildcard test/bench/*.c)
 bench_name = bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
@@ -223,7 +223,7 @@ define bench_rule
 $(call bench_name,$(1)): $(1:%.c=$(B)/%)
 	@mkdir -p $(B)/bench
 	BUILD=$(B) $$<
-	$(if $(wildcard $(1:.c=.py)),@BUILD=$(B) python3 $(1:.c=.py))
+	@set -e; for s in $(wildcard $(1:.c=.py) $(1:.c=_*.py)); do BUILD=$(B) python3 $$$$s; done
 endef
 $(foreach s,$(bench_src),$(eval $(call bench_rule,$(s))))
 bench:

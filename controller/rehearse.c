@@ -283,9 +283,17 @@ static uint64_t number(const json_t *o, const char *key)
 
 static int go(struct rehearsal *h, uint64_t upto)
 {
-	json_t *a = fleet_ask(&h->fleet.steerer, json_pack("{s:s,s:I}", "command", "go", "upto", (json_int_t)upto));
+	json_t *a = NULL;
+	int err = 0;
+	for (uint64_t until = fleet_now_us() + SETTLE_US; !a && !err && fleet_now_us() < until;) { /* DPDK takes its time to start */
+		a = fleet_ask(&h->fleet.steerer, json_pack("{s:s,s:I}", "command", "go", "upto", (json_int_t)upto));
+		if (!a)
+			err = check_processes(h);
+	}
 	json_decref(a);
-	return a ? 0 : fail(h, -ETIMEDOUT, "does not answer", "the input's process", "see the logs with --keep");
+	if (a || err)
+		return err;
+	return fail(h, -ETIMEDOUT, "does not answer", "the input's process", "see the logs with --keep");
 }
 
 static int wait_read(struct rehearsal *h, uint64_t packets)

@@ -22,6 +22,7 @@ enum { STATUS_DONE = 0, STATUS_UNUSABLE = 1, STATUS_USAGE = 2, STATUS_DAMAGED = 
 #define DEFAULT_CAPACITY      65536u
 #define PROGRESS_PERIOD_NS    200000000
 #define PROGRESS_LINE_BYTES   128
+#define MAX_ORDERS            64
 #define CERTIFICATE_MAX_BYTES (16u << 20)
 
 struct options {
@@ -34,8 +35,8 @@ struct options {
 	int64_t idle_s;    /* -1: as declared */
 	uint32_t insn_limit;
 	const char *preload, *verdicts, *table, *certificate;
-	uint32_t shards;     /* 0: not given */
-	const char **orders; /* [n_orders] in the order of the captures */
+	uint32_t shards;                /* 0: not given */
+	const char *orders[MAX_ORDERS]; /* in the order of the captures */
 	int n_orders;
 };
 
@@ -194,7 +195,9 @@ static int take_option(struct options *o, int option, char **argv)
 		o->certificate = optarg;
 		return -1;
 	case OPT_ORDER:
-		o->orders[o->n_orders++] = optarg; /* no more than there are arguments */
+		if (o->n_orders == MAX_ORDERS)
+			return usage_error("--order more than 64 times, from ", optarg);
+		o->orders[o->n_orders++] = optarg;
 		return -1;
 	case OPT_VERSION:
 		puts("vfm-test " VFM_VERSION);
@@ -255,10 +258,7 @@ static int read_options(int argc, char **argv, struct options *o)
 {
 	int status;
 
-	*o = (struct options){
-		.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT, .orders = calloc((size_t)argc, sizeof(*o->orders))};
-	if (!o->orders)
-		return STATUS_UNUSABLE;
+	*o = (struct options){.idle_s = -1, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
 	for (int c; (c = getopt_long(argc, argv, ":e:svh", long_options, NULL)) != -1;) {
 		status = take_option(o, c, argv);
 		if (status >= 0)
@@ -620,6 +620,5 @@ int main(int argc, char **argv)
 	for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]) && status == STATUS_DONE; i++)
 		status = steps[i](&run);
 	release(&run);
-	free(options.orders);
 	return status;
 }

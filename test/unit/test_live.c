@@ -326,6 +326,45 @@ static void streams_end_when_their_process_is_known_dead(void **state)
 	stop(&w);
 }
 
+/* VERDICTS of one packet from owner 5; runs tells how many packets the frame says its runs hold. */
+static void give_verdict(struct world *w, uint32_t runs)
+{
+	uint64_t value[] = {1}, at[] = {1};
+	uint8_t error[] = {0};
+	struct wire_message m = {.kind = WIRE_VERDICTS};
+
+	m.verdicts = (struct wire_verdicts){.history = 1,
+					    .epoch = 1,
+					    .stream = w->node.steerers[0]->options.stream,
+					    .session = SELF,
+					    .committed = 1,
+					    .first = 1,
+					    .value = wire_column(value, 1),
+					    .error = wire_column(error, 1),
+					    .run_at = wire_column(at, 1),
+					    .run_n = wire_column(&runs, 1)};
+	give_frame(w, &m);
+}
+
+static void verdicts_whose_places_do_not_fit_are_not_believed(void **state)
+{
+	struct wire_message m = {.kind = WIRE_CONFIG};
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){.one_way = true});
+	struct config c = config_birth(0, w.deploy.digest, 5);
+	config_to_wire(&c, &m.config);
+	give_frame(&w, &m);
+	turn(&w, 1);
+	give_verdict(&w, 0);
+	give_verdict(&w, 2);
+	assert_int_equal(live_release(w.live, w.now_us), 0);
+	give_verdict(&w, 1);
+	assert_int_equal(live_release(w.live, w.now_us), 1);
+	stop(&w);
+}
+
 static void more_queues_than_streams_are_refused(void **state)
 {
 	struct world w;
@@ -352,6 +391,7 @@ int main(void)
 		cmocka_unit_test(with_a_full_window_a_port_is_not_read_and_nothing_is_lost),
 		cmocka_unit_test(no_more_packets_are_taken_than_asked_for),
 		cmocka_unit_test(streams_end_when_their_process_is_known_dead),
+		cmocka_unit_test(verdicts_whose_places_do_not_fit_are_not_believed),
 		cmocka_unit_test(more_queues_than_streams_are_refused),
 	};
 
