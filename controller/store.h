@@ -38,7 +38,8 @@ struct store {
 
 /* Memory: for tests and for a cluster that need not outlive its controller. -ENOMEM. */
 int store_open_memory(struct store *s);
-/* SQLite with synchronous=FULL. -EIO with *why (static) set. */
+/* SQLite with synchronous=FULL and a write-ahead log: one write to the disk for each commit, FILE-wal and FILE-shm beside FILE. -EIO
+ * with *why (static) set. */
 int store_open_sqlite(struct store *s, const char *path, const char **why);
 
 #endif

@@ -101,6 +101,8 @@ static void adopt(struct member *m, const struct config *c, uint64_t now_us)
 	m->heard_number = 0;
 	if (is_owner)
 		become_owner(m, continuing, now_us);
+	else if (m->copy && config_in_sync(c, m->env->self))
+		replica_greet(m);
 }
 
 static bool final_matches(const struct member *m)

@@ -193,6 +193,8 @@ bool feed_has_room(const struct member *m);
 void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, uint64_t now_us);
 void replica_delta(struct member *m, const struct wire_delta *d, uint64_t from, uint64_t now_us);
 void replica_chunk(struct member *m, const struct wire_chunk *c, uint64_t from, uint64_t now_us);
+/* Tells the owner of a configuration just adopted what this replica has, before it asks. */
+void replica_greet(struct member *m);
 void replica_tick(struct member *m, uint64_t now_us);
 
 #endif

@@ -39,6 +39,12 @@ static void say_have(struct member *m, uint64_t epoch, uint64_t to, bool gap)
 	outbox_send(m->env->out, to, &msg);
 }
 
+/* From here on frames of older epochs are refused: whatever the new owner needs to know before it opens is said. */
+void replica_greet(struct member *m)
+{
+	say_have(m, m->config.epoch, m->config.owner, false);
+}
+
 static void pull(struct member *m, bool again, uint64_t now_us)
 {
 	struct wire_message msg = {.kind = WIRE_PULL,

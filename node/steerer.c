@@ -48,7 +48,7 @@ void steerer_skip(struct steerer *s, uint32_t shard)
 {
 	struct steer_shard *h = &s->shards[shard];
 	h->last++;
-	h->sent = h->released = h->acked = h->last;
+	h->sent = h->known = h->acked = h->last;
 	s->first = s->release = s->flushed = ++s->end;
 }
 
@@ -148,8 +148,6 @@ static void send_work(struct steerer *s, uint32_t shard, uint64_t first, uint32_
 					    .length = wire_column(s->length, n),
 					    .carried = wire_column(s->carried, n),
 					    .data = {s->data, bytes}}};
-	h->flying += n;
-	s->flying += n;
 	outbox_send(s->out, h->config.owner, &msg);
 }
 
@@ -175,6 +173,8 @@ static void send_unsent(struct steerer *s, uint32_t shard)
 		if (!add_to_work(s, slot, n, &bytes))
 			break;
 		h->sent = slot->seq;
+		h->flying += !slot->settled;
+		s->flying += !slot->settled;
 		if (++n == s->options.burst) {
 			send_work(s, shard, first, n, bytes);
 			n = bytes = 0;
@@ -206,7 +206,7 @@ static void resume(struct steerer *s, uint32_t shard, uint64_t now_us)
 					      .fresh = s->options.fresh,
 					      .first = first,
 					      .acked = h->acked,
-					      .released = h->released}};
+					      .released = h->known}};
 	h->progress_us = now_us;
 	s->counters.resumes++;
 	outbox_send(s->out, h->config.owner, &msg);
@@ -231,12 +231,14 @@ static void enter_history(struct steerer *s, uint32_t shard)
 	struct steer_shard *h = &s->shards[shard];
 	report_lost(s, shard);
 	h->head = h->tail = NO_SLOT;
+	h->known = h->acked;
 	for (uint64_t i = s->first; i < s->end; i++) {
 		struct steerer_slot *slot = slot_of(s, i);
 		if (slot->shard != shard)
 			continue;
 		if (slot->released) {
 			s->counters.lost_released += !slot->committed;
+			h->known = slot->seq;
 			slot->committed = true;
 		} else {
 			slot->settled = slot->committed = false;
@@ -318,6 +320,7 @@ static bool settle(struct steerer *s, struct steer_shard *h, const struct told *
 		if (slot->seq >= t->first && slot->seq - t->first < t->value.n && !slot->settled) {
 			slot->verdict = verdict_at(t, &run, (uint32_t)(slot->seq - t->first));
 			slot->settled = true;
+			h->known = slot->seq > h->known ? slot->seq : h->known;
 			s->flying -= h->flying > 0;
 			h->flying -= h->flying > 0;
 			h->progress_us = h->served_us = now_us;
@@ -415,7 +418,6 @@ bool steerer_next(struct steerer *s, struct steerer_release *r, uint64_t now_us)
 		return false;
 	*r = (struct steerer_release){s->release, slot->shard, slot->seq, now_us - slot->arrived_us, slot->verdict, slot->packet};
 	slot->released = true;
-	s->shards[slot->shard].released = slot->seq;
 	s->shards[slot->shard].n_released++;
 	s->release++;
 	s->counters.released++;

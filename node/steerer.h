@@ -45,13 +45,13 @@ enum steer_state { STEER_UNKNOWN, STEER_RESUMING, STEER_OPEN };
 struct steer_shard {
 	struct config config;
 	enum steer_state state;
-	uint64_t last;            /* number of the last packet */
-	uint64_t sent;            /* sent up to here since the last POSITION */
-	uint32_t flying;          /* sent to the owner now known, and without verdict */
-	uint64_t released;        /* highest number released */
-	uint64_t n_released;      /* packets released by this process in this history */
-	uint64_t acked;           /* durable up to here */
-	uint32_t head, tail;      /* slots of packets not committed; UINT32_MAX: none */
+	uint64_t last;       /* number of the last packet */
+	uint64_t sent;       /* sent up to here since the last POSITION */
+	uint32_t flying;     /* sent to the owner now known, and without verdict */
+	uint64_t known;      /* highest number whose verdict is known: in release mode early it may be released at any moment */
+	uint64_t n_released; /* packets released by this process in this history */
+	uint64_t acked;      /* durable up to here */
+	uint32_t head, tail; /* slots of packets not committed; UINT32_MAX: none */
 	uint64_t frozen_since_us; /* 0: not waiting for another owner */
 	uint64_t answered_us;     /* the other owner has answered, but no new verdict has come yet; 0: no */
 	uint64_t served_us;       /* last time a verdict came, or a first packet began to wait for one */

@@ -70,7 +70,8 @@
 	F(T, U64, fresh, 1, "1: numbers of this session start anew (a live port); 0: they go on (a capture)") \
 	F(T, U64, first, 0, "first number still in the window; an empty history adopts it") \
 	F(T, U64, acked, 0, "every verdict up to this number is kept safe by the steerer") \
-	F(T, U64, released, 0, "highest number released, committed or not (release mode early)")
+	F(T, U64, released, 0, \
+	  "highest number whose verdict is known and so may be released, committed or not (release mode early)")
 #define WIRE_FIELDS_POSITION(F, T) \
 	F(T, U64, shard, WIRE_MAX_SHARDS - 1, "shard number") \
 	F(T, U64, history, 0, "history of the owner") \

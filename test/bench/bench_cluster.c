@@ -252,7 +252,7 @@ static bool take_down(struct cluster *c, uint32_t round, int signal_number, stru
 	snprintf(name, sizeof(name), "%s", c->fleet.nodes[node].name);
 	at = fleet_now_us();
 	kill(c->fleet.nodes[node].pid, signal_number);
-	for (until = at + 10000000; owned && fleet_now_us() < until; usleep(500)) {
+	for (until = at + 10000000; owned && fleet_now_us() < until; usleep(4000)) {
 		owned = !cluster_refresh(c);
 		for (uint32_t k = 0; k < c->options.shards; k++)
 			owned += cluster_owner(c, k) && strcmp(cluster_owner(c, k), name) == 0;
@@ -311,7 +311,7 @@ static bool bulk_round(struct plan *p, struct bench_series *moved, struct bench_
 	usleep(300000);
 	began = fleet_now_us();
 	ok = ok && cluster_order(&c, json_pack("{s:s,s:s,s:b}", "command", "drain", "node", "node1", "on", 1)) == 0;
-	for (until = began + 30000000; ok && left && fleet_now_us() < until; usleep(500)) {
+	for (until = began + 30000000; ok && left && fleet_now_us() < until; usleep(4000)) {
 		left = !cluster_refresh(&c);
 		for (uint32_t k = 0; k < o.shards; k++)
 			left += !cluster_owner(&c, k) || strcmp(cluster_owner(&c, k), "node2");
