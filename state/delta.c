@@ -248,7 +248,7 @@ static int apply_stream(struct sigma *s, const struct wire_changes *w)
 int delta_apply(struct sigma *s, uint64_t epoch, const struct wire_changes *w)
 {
 	if (!entries_legal(s, w) || !removals_legal(s, w) || w->verdict.n != w->error.n || w->counters.n != SIGMA_COUNTER_COUNT ||
-	    w->next_place.n != s->shard->n_tables || w->op > DELTA_RETIRE)
+	    w->next_place.n != s->shard->n_tables || w->op > DELTA_RETIRE || epoch < s->made_in)
 		return -EPROTO;
 	int err = apply_stream(s, w);
 	for (uint32_t i = 0; i < w->gone_table.n && !err; i++)

@@ -38,7 +38,7 @@ void delta_columns_show(const struct delta_columns *c, struct wire_changes *w);
 int delta_make(struct sigma *s, uint64_t epoch, enum delta_op op, const struct sigma_stream *st, uint32_t n_verdicts,
 	       struct delta_columns *c, struct wire_changes *w);
 
-/* Applies w, made in epoch as the delta after s's last. -EPROTO: malformed, nothing was changed. -EILSEQ: it does not fit this
+/* Applies w, made in epoch as the delta after s's last. -EPROTO: malformed, or of an epoch before it, nothing was changed. -EILSEQ: it does not fit this
  * state or the digests differ afterwards: s is no longer to be trusted. -ENOMEM. */
 int delta_apply(struct sigma *s, uint64_t epoch, const struct wire_changes *w);
 /* Puts the entries of w alone, as a snapshot's chunk. Errors as above. */

@@ -427,7 +427,7 @@ int main(int argc, char **argv)
 	p.packets = quick ? 200000 : 1000000;
 	p.flow_packets = quick ? 100000 : FLOWS;
 	p.paced_packets = quick ? 20000 : 60000;
-	p.rounds = quick ? 1 : 5;
+	p.rounds = quick ? 1 : 3;
 	p.moves = quick ? 10 : 100;
 	p.kills = quick ? 2 : 12;
 	p.hangs = quick ? 1 : 3;

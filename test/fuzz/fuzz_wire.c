@@ -3,6 +3,7 @@
  * A frame is refused, or encodes and decodes to the same message. A record that is taken goes into one shard's state, as a replica
  * would take it: never a fault, and afterwards the digest is that of a walk over everything, a snapshot of the state restores to an
  * equal one, and the shard can go on as an owner's. */
+#include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,13 +160,14 @@ static void check_state(struct sigma *s, uint64_t key)
 	free_state(copy);
 }
 
-/* Epochs do not go back: the node has checked that before it applies a delta. */
+/* Epochs do not go back. */
 static void take_changes(struct sigma **s, const struct wire_message *m)
 {
 	uint64_t epoch = (*s)->made_in + (!(*s)->made_in || (m->from & 1));
 
 	if ((*s)->number >= SIGMA_MAX_NUMBER || epoch >= SIGMA_MAX_NUMBER)
 		return;
+	require(!(*s)->made_in || delta_apply(*s, (*s)->made_in - 1, &m->changes) == -EPROTO);
 	int err = delta_apply(*s, epoch, &m->changes);
 	require(err <= 0);
 	if (err) {

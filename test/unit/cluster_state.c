@@ -375,6 +375,31 @@ static void a_snapshot_taken_while_the_shard_goes_on_is_the_shard(void **state)
 	delta_columns_fini(&c);
 }
 
+static void a_delta_of_an_epoch_before_the_last_one_is_refused(void **state)
+{
+	struct delta_columns c = {0};
+	uint64_t seed = 8;
+	(void)state;
+	struct sigma *owner = fresh(1), *replica = fresh(2);
+	struct wire_changes w;
+	sigma_admit(owner, 1, 1, false, 0);
+	sigma_admit(replica, 1, 1, false, 0);
+	for (uint64_t epoch = 3; epoch <= 4; epoch++) {
+		work(owner, &seed);
+		assert_int_equal(delta_make(owner, epoch, DELTA_PACKETS, sigma_stream(owner, 1), 1, &c, &w), 0);
+		if (epoch == 4) {
+			uint64_t before = sigma_digest(replica);
+			assert_int_equal(delta_apply(replica, 2, &w), -EPROTO);
+			assert_true(sigma_digest(replica) == before && replica->number == 1 && replica->made_in == 3);
+		}
+		assert_int_equal(delta_apply(replica, epoch, &w), 0);
+	}
+	assert_true(sigma_digest(replica) == sigma_digest(owner));
+	sigma_free(owner);
+	sigma_free(replica);
+	delta_columns_fini(&c);
+}
+
 static void changes_that_do_not_fit_are_refused(void **state)
 {
 	struct delta_columns c = {0};
@@ -499,6 +524,7 @@ int main(void)
 		cmocka_unit_test(partial_tables_merge_to_the_single_one),
 		cmocka_unit_test(a_replica_fed_with_deltas_stays_equal_to_its_owner),
 		cmocka_unit_test(a_snapshot_taken_while_the_shard_goes_on_is_the_shard),
+		cmocka_unit_test(a_delta_of_an_epoch_before_the_last_one_is_refused),
 		cmocka_unit_test(changes_that_do_not_fit_are_refused),
 		cmocka_unit_test(a_number_that_would_wrap_around_is_refused),
 		cmocka_unit_test(a_retired_stream_never_comes_back),
