@@ -424,6 +424,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: bench_cluster [--quick]\n");
 		return 2;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0); /* it takes minutes */
 	p.packets = quick ? 200000 : 1000000;
 	p.flow_packets = quick ? 100000 : FLOWS;
 	p.paced_packets = quick ? 20000 : 60000;
