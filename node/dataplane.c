@@ -1,109 +1,12 @@
-/* dataplane.c: see dataplane.h. */
-#include "node/dataplane.h"
-
+/* dataplane.c: a core's work. See dataplane.h. */
 #include <assert.h>
 #include <sched.h>
-#include <stdlib.h>
-#include <string.h>
 
+#include "node/dataplane_core.h"
 #include "node/eal_dpdk.h"
-#include "node/lane_dpdk.h"
 
-#define WINDOW         DATAPLANE_WINDOW_PKTS
-#define SEND_TRIES     32u
-#define YIELD_AFTER    256u /* rounds without work before the processor is offered to others */
-#define CORE_IS_DONE   UINT64_MAX
-#define PORT_OF(input) ((input)->port->number)
-
-_Static_assert(IO_BURST_PACKETS <= ENGINE_BURST_PACKETS, "a burst goes to the engine whole");
-_Static_assert((WINDOW & (WINDOW - 1)) == 0, "slots are numbered modulo a power of two");
-_Static_assert(EAL_MAX_CORES <= LOADED_MAX_CORES, "every core has an engine");
-
-struct request {
-	struct vfm_packet packet;
-	struct loaded *code;
-	uint32_t shard;
-	uint32_t slot;
-};
-
-struct reply {
-	struct vfm_result result;
-	uint32_t slot;
-	uint32_t unused;
-};
-
-struct outbox {
-	uint32_t n;
-	struct request requests[IO_BURST_PACKETS];
-};
-
-struct input {
-	struct io *port;
-	uint32_t queue;
-	FILE *verdicts;
-	struct dataplane_counts counts;
-};
-
-/* A packet between arrival and release. */
-struct slot {
-	struct vfm_packet packet;
-	struct vfm_result result;
-	void *frame;
-	struct input *input;
-	bool done;
-};
-
-/* Packets of one input to let go, in the order they came. */
-struct batch {
-	struct input *input;
-	uint32_t n;
-	const struct vfm_packet *packets;
-	const struct vfm_result *results;
-	void *const *frames;
-};
-
-struct core {
-	struct dataplane *dp;
-	uint32_t index;
-	struct loaded *code;
-	uint64_t generation;  /* of code */
-	uint32_t old_until;   /* slots before this one may belong to the code before */
-	uint64_t passed;      /* generations below are not used here any more; CORE_IS_DONE at the end */
-	bool drained;         /* nothing on the way, nothing more will be received */
-	uint32_t first, next; /* slots in use, counted without end */
-	uint32_t idle_rounds;
-	struct dataplane_core_counts counts;
-	uint32_t n_inputs;
-	struct input inputs[DATAPLANE_MAX_INPUTS];
-	struct slot window[WINDOW];
-	struct outbox outboxes[LOADED_MAX_CORES];
-};
-
-struct dataplane {
-	struct dataplane_config config;
-	struct loaded *code;
-	uint64_t generation;
-	bool stop;
-	struct core *cores[LOADED_MAX_CORES];
-	struct lane *requests[LOADED_MAX_CORES][LOADED_MAX_CORES]; /* [from][to] */
-	struct lane *replies[LOADED_MAX_CORES][LOADED_MAX_CORES];  /* [from][to] */
-};
-
-/* Counters have one writer; others may look. */
-static void count(uint64_t *counter, uint64_t n)
-{
-	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
-}
-
-static uint64_t seen(const uint64_t *counter)
-{
-	return __atomic_load_n(counter, __ATOMIC_RELAXED);
-}
-
-static uint32_t owner_of(const struct dataplane *dp, uint32_t shard)
-{
-	return shard % dp->config.cores;
-}
+#define SEND_TRIES  32u
+#define YIELD_AFTER 256u /* rounds without work before the processor is offered to others */
 
 /* ---- release ---- */
 
@@ -423,6 +326,7 @@ static void adopt(struct core *c)
 		__atomic_store_n(&c->passed, c->generation, __ATOMIC_RELEASE);
 }
 
+/* Neither stopped, nor have all ports ended. */
 static bool receives(const struct core *c)
 {
 	if (__atomic_load_n(&c->dp->stop, __ATOMIC_RELAXED))
@@ -475,11 +379,13 @@ void dataplane_run_core(struct dataplane *dp, uint32_t core)
 
 	for (;;) {
 		bool receiving = receives(c);
+		uint64_t pause = __atomic_load_n(&dp->pauses, __ATOMIC_ACQUIRE), now;
 		uint32_t worked;
-		uint64_t now;
 
 		adopt(c);
-		worked = work(c, receiving);
+		worked = work(c, receiving && pause % 2 == 0);
+		if (pause % 2 && c->first == c->next)
+			__atomic_store_n(&c->rested, pause, __ATOMIC_RELEASE);
 		now = eal_cycles();
 		account(c, now - before, worked);
 		before = now;
@@ -487,153 +393,4 @@ void dataplane_run_core(struct dataplane *dp, uint32_t core)
 			break;
 	}
 	__atomic_store_n(&c->passed, CORE_IS_DONE, __ATOMIC_RELEASE);
-}
-
-void dataplane_stop(struct dataplane *dp)
-{
-	__atomic_store_n(&dp->stop, true, __ATOMIC_RELAXED);
-}
-
-/* ---- from outside ---- */
-
-void dataplane_swap(struct dataplane *dp, struct loaded *code)
-{
-	dp->code = code;
-	__atomic_store_n(&dp->generation, dp->generation + 1, __ATOMIC_RELEASE);
-}
-
-bool dataplane_swapped(const struct dataplane *dp)
-{
-	for (uint32_t i = 0; i < dp->config.cores; i++)
-		if (__atomic_load_n(&dp->cores[i]->passed, __ATOMIC_ACQUIRE) < dp->generation)
-			return false;
-	return true;
-}
-
-static void add_counts(struct dataplane_counts *sum, const struct dataplane_counts *c)
-{
-	sum->packets += seen(&c->packets);
-	sum->accept += seen(&c->accept);
-	sum->log += seen(&c->log);
-	sum->drop += seen(&c->drop);
-	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
-		sum->errors[i] += seen(&c->errors[i]);
-	sum->sent += seen(&c->sent);
-	sum->send_dropped += seen(&c->send_dropped);
-}
-
-struct dataplane_counts dataplane_counts(const struct dataplane *dp, uint32_t port)
-{
-	struct dataplane_counts sum = {0};
-
-	for (uint32_t i = 0; i < dp->config.cores; i++)
-		for (uint32_t k = 0; k < dp->cores[i]->n_inputs; k++)
-			if (PORT_OF(&dp->cores[i]->inputs[k]) == port)
-				add_counts(&sum, &dp->cores[i]->inputs[k].counts);
-	return sum;
-}
-
-struct dataplane_core_counts dataplane_core_counts(const struct dataplane *dp, uint32_t core)
-{
-	const struct dataplane_core_counts *c = &dp->cores[core]->counts;
-
-	return (struct dataplane_core_counts){
-		.executed = seen(&c->executed),
-		.served = seen(&c->served),
-		.asked = seen(&c->asked),
-		.bursts = seen(&c->bursts),
-		.busy_cycles = seen(&c->busy_cycles),
-		.empty_rounds = seen(&c->empty_rounds),
-	};
-}
-
-uint64_t dataplane_received(const struct dataplane *dp)
-{
-	uint64_t n = 0;
-
-	for (uint32_t port = 0; port < 2; port++) {
-		struct io_counters c;
-
-		io_counters(dp->config.ports[port], &c);
-		n += c.received;
-	}
-	return n;
-}
-
-/* ---- making ---- */
-
-static void add_inputs(struct dataplane *dp)
-{
-	uint32_t number = 0;
-
-	for (uint32_t port = 0; port < (dp->config.one_way ? 1 : 2); port++) {
-		struct io *io = dp->config.ports[port];
-
-		assert(io->number == port && io->rx_queues <= IO_MAX_QUEUES);
-		/* A transmit queue has one writer, as long as there are as many of them as cores that receive. */
-		assert(dp->config.ports[!port]->tx_queues >= (io->rx_queues < dp->config.cores ? io->rx_queues : dp->config.cores));
-		for (uint32_t queue = 0; queue < io->rx_queues; queue++) {
-			struct core *c = dp->cores[queue % dp->config.cores];
-
-			c->inputs[c->n_inputs++] =
-				(struct input){.port = io, .queue = queue, .verdicts = dp->config.verdicts[number++]};
-		}
-	}
-}
-
-static bool add_lanes(struct dataplane *dp)
-{
-	for (uint32_t from = 0; from < dp->config.cores; from++) {
-		for (uint32_t to = 0; to < dp->config.cores; to++) {
-			if (from == to)
-				continue;
-			dp->requests[from][to] = lane_new(WINDOW, sizeof(struct request));
-			dp->replies[from][to] = lane_new(WINDOW, sizeof(struct reply));
-			if (!dp->requests[from][to] || !dp->replies[from][to])
-				return false;
-		}
-	}
-	return true;
-}
-
-struct dataplane *dataplane_new(const struct dataplane_config *config, struct loaded *code)
-{
-	struct dataplane *dp = calloc(1, sizeof(*dp));
-	bool ok = dp != NULL;
-
-	assert(config->cores >= 1 && config->cores <= LOADED_MAX_CORES && code->cores >= config->cores);
-	if (!dp)
-		return NULL;
-	dp->config = *config;
-	dp->code = code;
-	dp->generation = 1;
-	for (uint32_t i = 0; i < config->cores && ok; i++) {
-		dp->cores[i] = calloc(1, sizeof(*dp->cores[i]));
-		ok = dp->cores[i] != NULL;
-		if (ok) {
-			dp->cores[i]->dp = dp;
-			dp->cores[i]->index = i;
-		}
-	}
-	ok = ok && add_lanes(dp);
-	if (!ok) {
-		dataplane_free(dp);
-		return NULL;
-	}
-	add_inputs(dp);
-	return dp;
-}
-
-void dataplane_free(struct dataplane *dp)
-{
-	if (!dp)
-		return;
-	for (uint32_t from = 0; from < LOADED_MAX_CORES; from++) {
-		for (uint32_t to = 0; to < LOADED_MAX_CORES; to++) {
-			lane_free(dp->requests[from][to]);
-			lane_free(dp->replies[from][to]);
-		}
-		free(dp->cores[from]);
-	}
-	free(dp);
 }

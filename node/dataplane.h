@@ -7,7 +7,7 @@
  *             release packets in order of arrival: send, or drop
  *             receive a burst from each of its queues: steer; run what it owns at once; ask the owners for the rest
  *
- * Core of a queue: queue mod cores. Owner of a shard: shard mod cores. A core keeps at most DATAPLANE_WINDOW_PKTS packets from
+ * Core of a queue: queue mod cores. Owner of a shard: shard mod cores, until dataplane_place(). A core keeps at most DATAPLANE_WINDOW_PKTS packets from
  * arrival to release, and each lane between two cores has room for as many, so a lane is never full and no core ever waits.
  * A core with nothing on the way that owns all of a burst runs it and lets it go without touching its window.
  */
@@ -70,6 +70,12 @@ void dataplane_stop(struct dataplane *dp);
 void dataplane_swap(struct dataplane *dp, struct loaded *code);
 /* True: no core will touch the code before again. */
 bool dataplane_swapped(const struct dataplane *dp);
+
+/* Moves shards: owners[s] is the core of shard s < n from now on. Nothing is received while what is on the way is let go, which takes
+ * microseconds; no packet overtakes another. False: the cores are about to end, nothing moved. From the thread of dataplane_swap(), when
+ * dataplane_swapped(). */
+bool dataplane_place(struct dataplane *dp, const uint8_t *owners, uint32_t n);
+uint32_t dataplane_owner(const struct dataplane *dp, uint32_t shard);
 
 /* As of now, from any thread. */
 struct dataplane_counts dataplane_counts(const struct dataplane *dp, uint32_t port);

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "node/eal_dpdk.h"
+#include "node/mover.h"
 #include "node/ports.h"
 #include "node/wire_options.h"
 #include "vm/file.h"
@@ -30,6 +31,7 @@ struct wire {
 	struct mirror *mirrors[DATAPLANE_MAX_MIRRORS];
 	FILE *verdicts[DATAPLANE_MAX_INPUTS];
 	struct dataplane *dataplane;
+	struct mover *mover;
 	uint32_t cores;
 	uint32_t swaps;
 	struct timespec started, ended;
@@ -312,6 +314,8 @@ static struct wire_view view_of(const struct wire *w)
 		.mirrors = (const struct mirror *const *)w->mirrors,
 		.n_mirrors = w->options->n_mirrors,
 		.swaps = w->swaps,
+		.moves = mover_moves(w->mover),
+		.longest_move_ns = mover_longest_ns(w->mover),
 		.seconds = seconds_between(&w->started, &now),
 		.stopped = w->cores_returned,
 	};
@@ -374,6 +378,8 @@ static void *control(void *arg)
 			loaded_free(w->code_before);
 			w->code_before = NULL;
 		}
+		if (!w->code_before)
+			mover_tick(w->mover, w->dataplane, w->code, (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec);
 		if (ticks++ % LINK_PERIOD_MS == 0)
 			ports_watch(w->ports, w->link_up, stderr);
 		stop_when_idle(w, &now);
@@ -415,7 +421,8 @@ static int run(struct wire *w)
 	memcpy(config.mirrors, w->mirrors, sizeof(config.mirrors));
 	memcpy(config.verdicts, w->verdicts, sizeof(config.verdicts));
 	w->dataplane = dataplane_new(&config, w->code);
-	if (!w->dataplane)
+	w->mover = mover_new(w->options->balance_ms);
+	if (!w->dataplane || !w->mover)
 		return failed("out of memory", "lanes between cores", "give DPDK more memory (-m MB) or fewer cores");
 	clock_gettime(CLOCK_MONOTONIC, &w->started);
 	w->last_packet = w->started;
@@ -484,6 +491,7 @@ static void release(struct wire *w)
 	(void)close_verdicts(w);
 	(void)close_mirrors(w);
 	dataplane_free(w->dataplane);
+	mover_free(w->mover);
 	for (uint32_t i = 0; i < 2; i++)
 		(void)io_close(w->ports[i]);
 	loaded_free(w->code_before);

@@ -22,6 +22,8 @@ struct wire_view {
 	const struct mirror *const *mirrors;
 	uint32_t n_mirrors;
 	uint32_t swaps;
+	uint32_t moves;           /* of shards between cores */
+	uint64_t longest_move_ns; /* nothing was received for so long */
 	double seconds;
 	bool stopped; /* the cores have returned: tables may be looked at */
 };

@@ -25,6 +25,7 @@ static const char help[] =
 	"      --mbufs N            packet buffers of each port (as many as its queues and the cores can hold)\n"
 	"      --shards P           split the state over P shards (1024 with a certificate), with\n"
 	"      --certificate CERT   the proof that it may be split (vfm-analyze --certificate)\n"
+	"      --balance MS         look every MS milliseconds whether shards should move to other cores, 0: never (1000)\n"
 	"      --engine KIND        interp, jit or burst (burst)\n"
 	"      --capacity N         entries of every table, declared or not (else as declared, undeclared 65536)\n"
 	"      --idle S             idle time-out of every table in seconds, 0: none (else as declared)\n"
@@ -53,6 +54,7 @@ enum long_only {
 	OPT_MBUFS,
 	OPT_SHARDS,
 	OPT_CERTIFICATE,
+	OPT_BALANCE,
 	OPT_ENGINE,
 	OPT_CAPACITY,
 	OPT_IDLE,
@@ -77,6 +79,7 @@ static const struct option long_options[] = {
 	{"mbufs", required_argument, NULL, OPT_MBUFS},
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"balance", required_argument, NULL, OPT_BALANCE},
 	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"idle", required_argument, NULL, OPT_IDLE},
@@ -110,6 +113,7 @@ static const struct number_option number_options[] = {
 	{OPT_QUEUES, 1, IO_MAX_QUEUES, "--queues takes a number from 1 to 16, not "},
 	{OPT_MBUFS, 64, IO_DPDK_MAX_MBUFS, "--mbufs takes a number from 64 to 1048576, not "},
 	{OPT_SHARDS, 1, PLAN_MAX_SHARDS, "--shards takes a power of two up to 65536, not "},
+	{OPT_BALANCE, 0, 3600000, "--balance takes milliseconds from 0 to 3600000, not "},
 	{OPT_CAPACITY, 1, TABLE_MAX_CAPACITY, "--capacity takes a number from 1 to 268435456, not "},
 	{OPT_IDLE, 0, UINT32_MAX, "--idle takes seconds from 0 to 4294967295, not "},
 	{OPT_LIMIT, 1, UINT32_MAX, "--limit takes a number from 1 to 4294967295, not "},
@@ -130,6 +134,7 @@ static void set_number(struct wire_options *o, int option, uint64_t n)
 		SET(OPT_QUEUES, queues);
 		SET(OPT_MBUFS, mbufs);
 		SET(OPT_SHARDS, shards);
+		SET(OPT_BALANCE, balance_ms);
 		SET(OPT_CAPACITY, capacity);
 		SET(OPT_LIMIT, insn_limit);
 		SET(OPT_STOP_AFTER, stop_after_ms);
@@ -251,7 +256,7 @@ static int check_options(const struct wire_options *o)
 
 int wire_options_read(int argc, char **argv, struct wire_options *o)
 {
-	*o = (struct wire_options){.idle_s = -1, .engine = ENGINE_BURST, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
+	*o = (struct wire_options){.idle_s = -1, .engine = ENGINE_BURST, .balance_ms = 1000, .insn_limit = VFM_DEFAULT_INSN_LIMIT};
 	for (int c; (c = getopt_long(argc, argv, ":e:h", long_options, NULL)) != -1;) {
 		int status = take_option(o, c, argv);
 

@@ -13,6 +13,7 @@ struct wire_options {
 	uint32_t mbufs;  /* 0: as many as are needed */
 	const char *certificate;
 	uint32_t shards; /* 0: not given */
+	uint32_t balance_ms;
 	enum engine_kind engine;
 	uint32_t capacity; /* 0: as declared */
 	int64_t idle_s;    /* -1: as declared */

@@ -90,8 +90,11 @@ int wire_report_json(const struct wire_view *v, FILE *out)
 	fputc(']', out);
 	json_shards(v, out);
 	rc = json_table(v, out);
-	fprintf(out, ",\"mirrored\":%" PRIu64 ",\"mirror_lost\":%" PRIu64 ",\"swaps\":%u,\"seconds\":%.6f,\"pps\":%.0f}\n", written,
-		lost, v->swaps, v->seconds, v->seconds > 0 ? (double)sum.packets / v->seconds : 0);
+	fprintf(out,
+		",\"mirrored\":%" PRIu64 ",\"mirror_lost\":%" PRIu64
+		",\"swaps\":%u,\"moves\":%u,\"longest_move_us\":%.1f,\"seconds\":%.6f,\"pps\":%.0f}\n",
+		written, lost, v->swaps, v->moves, (double)v->longest_move_ns / 1e3, v->seconds,
+		v->seconds > 0 ? (double)sum.packets / v->seconds : 0);
 	return rc;
 }
 
@@ -121,6 +124,9 @@ void wire_report_print(const struct wire_view *v, FILE *out)
 	}
 	for (uint32_t i = 0; i < v->cores; i++)
 		print_core(v, i, out);
+	if (v->moves)
+		fprintf(out, "  %u times a shard moved to another core, nothing received for at most %.0f us\n", v->moves,
+			(double)v->longest_move_ns / 1e3);
 	for (uint32_t i = 0; i < v->n_mirrors; i++)
 		fprintf(out, "  mirror %u wrote %" PRIu64 " packets, lost %" PRIu64 "\n", i, mirror_written(v->mirrors[i]),
 			mirror_lost(v->mirrors[i]));

@@ -46,11 +46,12 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual(done, 0)
         return name
 
-    def compare(self, capture, filter_file=FILTER, cores=1, more=()):
+    def compare(self, capture, filter_file=FILTER, cores=1, more=(), node_only=()):
         path = self.files.path
         want = t.run("vfm-test", "--verdicts", path("v1"), "--table", path("t1"), *more, filter_file, capture)
         self.assertEqual((want.returncode, want.stderr), (0, ""), capture)
-        got = node("--one-way", "--stop-after", "200", "--json", "--verdicts", path("v2"), "--table", path("t2"), *more, filter_file,
+        got = node("--one-way", "--stop-after", "200", "--json", "--verdicts", path("v2"), "--table", path("t2"), *more, *node_only,
+                   filter_file,
                    vdevs=pcap_vdevs([capture], path("out.pcap")), ports=PORTS, cores=cores)
         self.assertEqual((got.returncode, got.stderr.count("\n")), (0, 1), got.stderr)
         report = json.loads(got.stdout)
@@ -98,6 +99,14 @@ class Rehearsal(unittest.TestCase):
             self.assertGreater(core["executed"], 100, "shards are not spread")
         self.assertGreater(report["cores"][0]["asked"], 1000)
         self.assertEqual(sum(report["shards"]["packets"].values()), report["packets"])
+
+    def test_shards_that_move_between_cores_give_the_verdicts_of_one(self):
+        """All traffic is of few sources, whose shards are at first where they fall."""
+        frames = [(1_000_000_000 + i * 10, t.syn(f"10.0.{i * i % 5}.{i % 3}", "10.9.9.9", 1000 + i % 60000, 80, i)) for i in range(60000)]
+        capture = self.files.write("few.pcap", t.pcap(frames))
+        report = self.compare(capture, cores=3, more=("--shards", "64", "--certificate", self.certificate()), node_only=("--balance", "1"))
+        self.assertGreater(report["moves"], 0)
+        self.assertGreater(report["longest_move_us"], 0)
 
     def test_several_queues_and_cores_leave_the_tables_of_one(self):
         """SYN counts do not depend on the order in which the sources' packets arrive."""
