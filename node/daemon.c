@@ -22,7 +22,7 @@
 #include <unistd.h>
 
 #define TICK_US         1000
-#define READ_BURST      64
+#define READ_BURST      256 /* over many shards: a few packets in each WORK */
 #define POLL_US         100 /* then what was caused is sent */
 #define JOURNAL_PACKETS 1024
 #define JOURNAL_US      20000
@@ -405,6 +405,8 @@ static bool fetch(struct daemon *d)
 static uint32_t read_burst(struct daemon *d)
 {
 	uint32_t n = 0;
+	if (d->has_pending && d->steerer.flying > STEERER_FLYING / 2)
+		return 0; /* once there was no room: until there is some for a burst worth sending */
 	for (; n < READ_BURST && fetch(d); n++) {
 		const struct vfm_packet *p = &d->pending;
 		struct node_packet packet = {p->time_us, p->input, p->len, p->len, p->data};
