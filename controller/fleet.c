@@ -129,7 +129,7 @@ int fleet_start(struct fleet *f, struct fleet_process *p, const char *program, c
 		return -errno;
 	if (p->pid == 0)
 		become(f, program, argv, NULL, log);
-	return gate_asker_open(&p->asker, p->endpoint);
+	return gate_asker_open(&p->asker, p->endpoint, NULL);
 }
 
 char *fleet_ask_text(struct fleet_process *p, json_t *question)

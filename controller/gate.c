@@ -15,11 +15,12 @@
 struct gate_peer {
 	uint64_t id;
 	void *socket, *monitor;
-	char endpoint[257];
+	char endpoint[257 + KEYS_NAME_BYTES]; /* as given */
 };
 
 struct gate {
-	void *context, *router;
+	void *context, *router, *zap;
+	const struct keys *keys;
 	struct gate_calls calls;
 	uint8_t name[QUARANTINE_NAME_BYTES]; /* of this process's connections */
 	int n_peers;
@@ -41,12 +42,75 @@ static void set_common(void *socket)
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct gate_calls *calls)
+/* ---- who may connect ---- */
+
+static void set_text(void *socket, int option, const char *text)
 {
+	(void)zmq_setsockopt(socket, option, text, strlen(text) + 1);
+}
+
+/* This end asks, the other one, whose public key is key, decides. */
+static void set_client_keys(const struct keys *keys, void *socket, const char *key)
+{
+	set_text(socket, ZMQ_CURVE_SERVERKEY, key);
+	set_text(socket, ZMQ_CURVE_PUBLICKEY, keys->public_key);
+	set_text(socket, ZMQ_CURVE_SECRETKEY, keys->secret_key);
+}
+
+/* ZeroMQ asks a socket of this name about each connection (https://rfc.zeromq.org/spec/27). */
+static int guard(struct gate *l)
+{
+	l->zap = zmq_socket(l->context, ZMQ_REP);
+	if (!l->zap || zmq_bind(l->zap, "inproc://zeromq.zap.01"))
+		return -errno;
+	set_int(l->zap, ZMQ_LINGER, 0);
+	set_int(l->router, ZMQ_CURVE_SERVER, 1);
+	set_text(l->router, ZMQ_CURVE_SECRETKEY, l->keys->secret_key);
+	(void)zmq_setsockopt(l->router, ZMQ_ZAP_DOMAIN, "cluster", strlen("cluster"));
+	return 0;
+}
+
+enum { ZAP_VERSION, ZAP_REQUEST, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
+
+/* Answers one such question. False: there is none. */
+static bool admit(struct gate *l)
+{
+	uint8_t parts[ZAP_PARTS][256];
+	size_t bytes[ZAP_PARTS] = {0};
+	char key[KEYS_TEXT_BYTES] = "";
+	int n = 0, more = 1;
+	size_t more_bytes = sizeof more;
+	for (; more; n++) {
+		int got = zmq_recv(l->zap, parts[n < ZAP_PARTS ? n : 0], 255, ZMQ_DONTWAIT);
+		if (got < 0)
+			return false;
+		if (n < ZAP_PARTS)
+			bytes[n] = got < 255 ? (size_t)got : 255;
+		(void)zmq_getsockopt(l->zap, ZMQ_RCVMORE, &more, &more_bytes);
+	}
+	bool is_key = n == ZAP_PARTS && bytes[ZAP_KEY] == 32 && zmq_z85_encode(key, parts[ZAP_KEY], 32);
+	bool peer = is_key && keys_name_of(l->keys, key);
+	(void)zmq_send(l->zap, "1.0", 3, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, parts[ZAP_REQUEST], bytes[ZAP_REQUEST], ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, peer ? "200" : "400", 3, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, 0);
+	parts[ZAP_ADDRESS][bytes[ZAP_ADDRESS]] = 0;
+	if (!peer)
+		l->calls.refused(l->calls.ctx, key, (const char *)parts[ZAP_ADDRESS]);
+	return true;
+}
+
+int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct gate_calls *calls)
+{
+	if (!keys && keys_needed(endpoint))
+		return -ENOKEY;
 	struct gate *l = calloc(1, sizeof *l);
 	if (!l)
 		return -ENOMEM;
 	l->calls = *calls;
+	l->keys = keys;
 	quarantine_name(self, l->name);
 	l->context = zmq_ctx_new();
 	l->router = l->context ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
@@ -55,7 +119,7 @@ int gate_open(struct gate **out, uint64_t self, const char *endpoint, const stru
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
 		set_int(l->router, ZMQ_ROUTER_HANDOVER, 1); /* a peer's new connection is it, not the broken one before */
 	}
-	if (!l->router || zmq_bind(l->router, endpoint)) {
+	if (!l->router || (keys && guard(l)) || zmq_bind(l->router, endpoint)) {
 		int err = -errno;
 		gate_close(l);
 		return err;
@@ -82,6 +146,8 @@ void gate_close(struct gate *l)
 		close_peer(&l->peers[i]);
 	if (l->router)
 		zmq_close(l->router);
+	if (l->zap)
+		zmq_close(l->zap);
 	if (l->context)
 		zmq_ctx_term(l->context);
 	free(l);
@@ -121,8 +187,12 @@ static int watch(struct gate *l, struct gate_peer *p)
 int gate_connect(struct gate *l, uint64_t id, const char *endpoint)
 {
 	struct gate_peer *p = find(l, id);
+	char where[257], key[KEYS_TEXT_BYTES];
 	if (p && strcmp(p->endpoint, endpoint) == 0)
 		return 0;
+	int err = keys_resolve(l->keys, endpoint, where, key);
+	if (err || (!l->keys && keys_needed(where)))
+		return err ? err : -ENOKEY;
 	if (p)
 		gate_disconnect(l, id);
 	if (l->n_peers == GATE_MAX_PEERS)
@@ -137,8 +207,10 @@ int gate_connect(struct gate *l, uint64_t id, const char *endpoint)
 	set_int(p->socket, ZMQ_RCVHWM, 1); /* nobody answers on it */
 	set_int(p->socket, ZMQ_RECONNECT_IVL, 20);
 	set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, 200);
-	int err = watch(l, p);
-	if (!err && zmq_connect(p->socket, endpoint))
+	if (l->keys)
+		set_client_keys(l->keys, p->socket, key);
+	err = watch(l, p);
+	if (!err && zmq_connect(p->socket, where))
 		err = -errno;
 	if (err)
 		close_peer(p);
@@ -217,13 +289,17 @@ static void watch_peers(struct gate *l)
 
 int gate_poll(struct gate *l, int timeout_ms, int max_frames)
 {
-	zmq_pollitem_t items[GATE_MAX_PEERS + 1] = {{l->router, 0, ZMQ_POLLIN, 0}};
+	zmq_pollitem_t items[GATE_MAX_PEERS + 2] = {{l->router, 0, ZMQ_POLLIN, 0}};
 	int n = 0, n_items = 1;
 	for (int i = 0; i < l->n_peers; i++)
 		items[n_items++] = (zmq_pollitem_t){l->peers[i].monitor, 0, ZMQ_POLLIN, 0};
+	if (l->zap)
+		items[n_items++] = (zmq_pollitem_t){l->zap, 0, ZMQ_POLLIN, 0};
 	if (zmq_poll(items, n_items, timeout_ms) < 0)
 		return 0;
 	watch_peers(l);
+	while (l->zap && admit(l))
+		;
 	while (n < max_frames && receive(l))
 		n++;
 	return n;
@@ -233,7 +309,8 @@ int gate_poll(struct gate *l, int timeout_ms, int max_frames)
 
 struct gate_asker {
 	void *context, *socket;
-	char endpoint[257];
+	const struct keys *keys;
+	char endpoint[257], key[KEYS_TEXT_BYTES];
 };
 
 static int connect_asker(struct gate_asker *a)
@@ -244,17 +321,23 @@ static int connect_asker(struct gate_asker *a)
 	if (!a->socket)
 		return -errno;
 	set_common(a->socket);
+	if (a->keys)
+		set_client_keys(a->keys, a->socket, a->key);
 	return zmq_connect(a->socket, a->endpoint) ? -errno : 0;
 }
 
-int gate_asker_open(struct gate_asker **out, const char *endpoint)
+int gate_asker_open(struct gate_asker **out, const char *endpoint, const struct keys *keys)
 {
 	struct gate_asker *a = calloc(1, sizeof *a);
 	if (!a)
 		return -ENOMEM;
-	snprintf(a->endpoint, sizeof a->endpoint, "%s", endpoint);
+	a->keys = keys;
+	int err = keys_resolve(keys, endpoint, a->endpoint, a->key);
+	if (!err && !keys && keys_needed(a->endpoint))
+		err = -ENOKEY;
 	a->context = zmq_ctx_new();
-	int err = a->context ? connect_asker(a) : -ENOMEM;
+	if (!err)
+		err = a->context ? connect_asker(a) : -ENOMEM;
 	if (err)
 		gate_asker_close(a);
 	else
@@ -304,4 +387,9 @@ int gate_ask(struct gate_asker *a, const char *text, int timeout_ms, char **answ
 	int err = zmq_msg_recv(&msg, a->socket, 0) < 0 ? -errno : take_answer(&msg, answer);
 	zmq_msg_close(&msg);
 	return err;
+}
+
+int gate_keypair(char public_key[KEYS_TEXT_BYTES], char secret_key[KEYS_TEXT_BYTES])
+{
+	return zmq_curve_keypair(public_key, secret_key) ? -errno : 0;
 }

@@ -8,6 +8,8 @@
 #ifndef CONTROLLER_GATE_H
 #define CONTROLLER_GATE_H
 
+#include "state/keys.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,12 +29,16 @@ struct gate_calls {
 	void *ctx;
 	void (*frame)(void *ctx, const uint8_t *frame, size_t bytes, const struct gate_reply *reply);
 	void (*gone)(void *ctx, uint64_t id);
+	/* Somebody at address wanted to connect with a public key that is no peer's. */
+	void (*refused)(void *ctx, const char *key, const char *address);
 };
 
-/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. -errno. */
-int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct gate_calls *calls);
+/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. keys (kept; NULL: none): every connection is
+ * encrypted, and only peers' keys are let in. -ENOKEY: the endpoint is on a network, and there are no keys; -errno. */
+int gate_open(struct gate **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct gate_calls *calls);
 void gate_close(struct gate *l);
-/* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
+/* Connects to a peer, unless it is connected there already: EP, EP@NAME or `EP KEY` (keys_resolve). -ENOKEY: its key is not known;
+ * -ENOSPC, -errno. */
 int gate_connect(struct gate *l, uint64_t id, const char *endpoint);
 void gate_disconnect(struct gate *l, uint64_t id);
 /* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
@@ -48,10 +54,14 @@ int gate_poll(struct gate *l, int timeout_ms, int max_frames);
 
 /* The other side of gate_answer(): one question at a time, for vfmctl. */
 struct gate_asker;
-/* -errno. */
-int gate_asker_open(struct gate_asker **out, const char *endpoint);
+/* EP or EP@NAME. keys (kept): of the one who asks; NULL: none. -ENOKEY: the endpoint is on a network, and there are no keys, or the other
+ * end's is not among them; -errno. */
+int gate_asker_open(struct gate_asker **out, const char *endpoint, const struct keys *keys);
 void gate_asker_close(struct gate_asker *a);
 /* Sends a COMMAND with the text and waits for its ANSWER: *answer is a heap string. -ETIMEDOUT, -EPROTO, -ENOMEM. */
 int gate_ask(struct gate_asker *a, const char *text, int timeout_ms, char **answer);
+
+/* A new pair of keys. -errno. */
+int gate_keypair(char public_key[KEYS_TEXT_BYTES], char secret_key[KEYS_TEXT_BYTES]);
 
 #endif

@@ -315,7 +315,7 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 		return;
 	snprintf(n->name, sizeof n->name, "%.*s", (int)w->name.n, (const char *)w->name.p);
 	snprintf(n->endpoint, sizeof n->endpoint, "%.*s", (int)w->endpoint.n, (const char *)w->endpoint.p);
-	if (!n->heard_us)
+	if (!n->heard_us || n->suspected)
 		r->reread = true; /* pins may name it */
 	n->roles = w->roles;
 	n->heard_us = now_us;

@@ -222,6 +222,19 @@ static const char *owner_of(const struct rehearsal *h, uint64_t shard)
 	return json_string_value(json_object_get(shard_at(h, shard), "owner"));
 }
 
+/* By incarnation: a name may be that of a process killed before. */
+static bool is_alive(const struct rehearsal *h, const json_t *incarnation)
+{
+	const json_t *node;
+	size_t i;
+	json_array_foreach(json_object_get(h->status, "nodes"), i, node)
+	{
+		if (json_equal(json_object_get(node, "incarnation"), incarnation))
+			return !json_is_true(json_object_get(node, "dead")) && !json_is_true(json_object_get(node, "suspected"));
+	}
+	return false;
+}
+
 /* Every shard has an owner that runs, is not sealed, and has its standby. */
 static bool is_settled(struct rehearsal *h)
 {
@@ -229,13 +242,9 @@ static bool is_settled(struct rehearsal *h)
 	if (json_array_size(json_object_get(h->status, "shards")) != h->effective.shards)
 		return false;
 	for (uint32_t i = 0; i < h->effective.shards; i++) {
-		const struct fleet_process *p = node_named(h, owner_of(h, i));
-		const json_t *in_sync = json_object_get(shard_at(h, i), "in_sync");
-		if (!p || !p->pid || json_is_true(json_object_get(shard_at(h, i), "sealed")) ||
-		    (standby && !json_array_size(in_sync)))
-			return false;
-		const struct fleet_process *s = standby ? node_named(h, json_string_value(json_array_get(in_sync, 0))) : p;
-		if (!s || !s->pid)
+		const json_t *shard = shard_at(h, i), *in_sync = json_object_get(shard, "in_sync_incarnations");
+		if (json_is_true(json_object_get(shard, "sealed")) || !is_alive(h, json_object_get(shard, "incarnation")) ||
+		    (standby && !is_alive(h, json_array_get(in_sync, 0))))
 			return false;
 	}
 	return true;

@@ -22,6 +22,7 @@ struct server {
 	struct store store;
 	struct gate *gate;
 	struct quarantine quarantine;
+	uint64_t refused; /* connections with keys that are no peer's */
 	struct notice notice;
 	uint64_t now_us, ticked_us;
 	bool urgent; /* something happened that should not wait for the next tick */
@@ -89,17 +90,20 @@ static json_t *shards_json(const struct server *s)
 	json_t *list = json_array();
 	for (uint32_t k = 0; k < s->options.n_shards; k++) {
 		const struct config *c = &s->reconciler.shards[k].config;
-		json_t *in_sync = json_array();
+		json_t *in_sync = json_array(), *ids = json_array();
 		if (!c->epoch) {
 			json_decref(in_sync);
+			json_decref(ids);
 			continue;
 		}
-		for (uint32_t i = 0; i < c->n_in_sync; i++)
+		for (uint32_t i = 0; i < c->n_in_sync; i++) {
 			json_array_append_new(in_sync, named(s, c->in_sync[i]));
-		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:o,s:o,s:b,s:o}", "shard", (json_int_t)k, "epoch",
+			json_array_append_new(ids, hex(c->in_sync[i]));
+		}
+		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:o,s:o,s:b,s:o,s:o}", "shard", (json_int_t)k, "epoch",
 						      (json_int_t)c->epoch, "history", (json_int_t)c->history, "owner",
 						      named(s, c->owner), "incarnation", hex(c->owner), "sealed", (int)c->sealed,
-						      "in_sync", in_sync));
+						      "in_sync", in_sync, "in_sync_incarnations", ids));
 	}
 	return list;
 }
@@ -238,10 +242,19 @@ static void on_gone(void *ctx, uint64_t id)
 	s->urgent = true;
 }
 
+static void on_refused(void *ctx, const char *key, const char *address)
+{
+	struct server *s = ctx;
+	uint64_t n = ++s->refused;
+	if ((n & (n - 1)) == 0) /* it will try again and again */
+		fprintf(stderr, "vfm-controller: refused, %s with the key %s: no file in --peers has it (%" PRIu64 " refused)\n",
+			address, key, n);
+}
+
 int server_run(const struct server_options *o, const volatile int *stop, char why[SERVER_WHY_BYTES])
 {
 	struct server *s = calloc(1, sizeof *s);
-	struct gate_calls calls = {s, on_frame, on_gone};
+	struct gate_calls calls = {s, on_frame, on_gone, on_refused};
 	const char *reason = "out of memory";
 	if (!s)
 		return -ENOMEM;
@@ -261,8 +274,12 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 	if (!err && getrandom(&ro.self, sizeof ro.self, 0) != sizeof ro.self)
 		err = -EIO;
 	if (!err) {
-		err = gate_open(&s->gate, ro.self, o->endpoint, &calls);
-		if (err)
+		err = gate_open(&s->gate, ro.self, o->endpoint, o->keys, &calls);
+		if (err == -ENOKEY)
+			snprintf(why, SERVER_WHY_BYTES,
+				 "on a network without keys, %s: give --key and --peers (vfmctl keygen), or ipc or loopback",
+				 o->endpoint);
+		else if (err)
 			snprintf(why, SERVER_WHY_BYTES, "%s, %s: give an endpoint that is free", strerror(-err), o->endpoint);
 	}
 	if (!err)

@@ -3,6 +3,7 @@
 #define CONTROLLER_SERVER_H
 
 #include "controller/reconciler.h"
+#include "state/keys.h"
 
 #include <signal.h>
 
@@ -10,7 +11,9 @@
 
 struct server_options {
 	const char *endpoint;
-	const char *store; /* SQLite file; NULL: memory */
+	const char *store;       /* SQLite file; NULL: memory */
+	const char *key, *peers; /* files of keys, for connections over a network; NULL: none */
+	const struct keys *keys; /* what is in them */
 	uint64_t plan;
 	uint32_t n_shards;
 	bool standbys;

@@ -74,7 +74,7 @@ int watch_start(struct watch **out, const char *endpoint)
 	if (!w)
 		return -ENOMEM;
 	w->period_us = PERIOD_US;
-	int err = gate_asker_open(&w->target.asker, endpoint);
+	int err = gate_asker_open(&w->target.asker, endpoint, NULL);
 	if (!err)
 		err = -pthread_create(&w->thread, NULL, sample, w);
 	w->running = !err;

@@ -41,8 +41,11 @@ struct daemon {
 	struct probe_waits waits;
 	struct link *link;
 	struct quarantine quarantine;
+	uint64_t refused; /* connections with keys that are no peer's */
+	char told[257];   /* where peers reach this node, as they are told: the endpoint, and its key */
 	uint32_t n_controllers;
-	char controllers[OUTBOX_MAX_CONTROLLERS][257]; /* endpoints; the link knows them as OUTBOX_CONTROLLER + index */
+	char controllers[OUTBOX_MAX_CONTROLLERS]
+			[257 + KEYS_NAME_BYTES]; /* endpoints; the link knows them as OUTBOX_CONTROLLER + index */
 	uint64_t now_us, ticked_us;
 	/* input */
 	struct capture *capture;
@@ -358,6 +361,15 @@ static void on_gone(void *ctx, uint64_t id)
 		node_gone(&d->node, id, d->now_us);
 }
 
+static void on_refused(void *ctx, const char *key, const char *address)
+{
+	struct daemon *d = ctx;
+	uint64_t n = ++d->refused;
+	if ((n & (n - 1)) == 0) /* it will try again and again */
+		fprintf(stderr, "vfm-node: refused, %s with the key %s: no file in --peers has it (%" PRIu64 " refused)\n", address,
+			key, n);
+}
+
 static void send_all(struct daemon *d)
 {
 	struct outbox *o = &d->node.out;
@@ -614,6 +626,9 @@ static int connect_controllers(struct daemon *d)
 				    "give EP or EP,EP to --controller");
 		memcpy(d->controllers[d->n_controllers], at, n);
 		err = link_connect(d->link, OUTBOX_CONTROLLER + d->n_controllers, d->controllers[d->n_controllers]);
+		if (err == -ENOKEY)
+			return fail(d, err, "no key of it is known", d->controllers[d->n_controllers],
+				    "give --key and --peers with its public file, named controller, or as EP@NAME");
 		if (err)
 			return fail(d, err, strerror(-err), d->controllers[d->n_controllers],
 				    "give ipc://PATH or tcp://HOST:PORT to --controller");
@@ -637,6 +652,19 @@ static void own_everything(struct daemon *d)
 	}
 }
 
+static int join(struct daemon *d)
+{
+	const struct daemon_options *o = &d->options;
+	struct link_calls calls = {d, on_frame, on_gone, on_refused};
+	int err = link_open(&d->link, d->node.options.self, o->endpoint, o->keys, &calls);
+	if (err == -ENOKEY)
+		return fail(d, err, "on a network without keys", o->endpoint,
+			    "give --key and --peers (vfmctl keygen), or ipc or loopback");
+	if (err)
+		return fail(d, err, strerror(-err), o->endpoint, "give an endpoint that is free");
+	return connect_controllers(d);
+}
+
 static int start(struct daemon *d)
 {
 	const struct daemon_options *o = &d->options;
@@ -648,20 +676,18 @@ static int start(struct daemon *d)
 				  .heartbeat_us = 50000,
 				  .roles = (o->owns ? 1 : 0) | (o->capture || o->dpdk ? 2 : 0),
 				  .name = o->name,
-				  .endpoint = o->endpoint ? o->endpoint : ""};
-	struct link_calls calls = {d, on_frame, on_gone};
+				  .endpoint = d->told};
+	if (o->endpoint && (size_t)snprintf(d->told, sizeof d->told, o->keys ? "%s %s" : "%s", o->endpoint,
+					    o->keys ? o->keys->public_key : "") >= sizeof d->told)
+		return fail(d, -EINVAL, "too long", o->endpoint, "give a shorter endpoint");
 	while (no.self <= OUTBOX_MAX_CONTROLLERS)
 		if (getrandom(&no.self, sizeof no.self, 0) != sizeof no.self)
 			return fail(d, -EIO, "no random numbers", "getrandom", "check the kernel");
 	int err = engine_new(d->deploy->program, o->engine, d->deploy->options.insn_limit, &d->engine);
 	if (!err)
 		err = node_init(&d->node, &no);
-	if (!err && o->endpoint) {
-		err = link_open(&d->link, no.self, o->endpoint, &calls);
-		if (err)
-			return fail(d, err, strerror(-err), o->endpoint, "give an endpoint that is free");
-		err = connect_controllers(d);
-	}
+	if (!err && o->endpoint)
+		err = join(d);
 	if (!err)
 		err = o->dpdk ? open_live(d) : open_input(d);
 	if (!err && !o->controller)

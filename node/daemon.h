@@ -6,6 +6,7 @@
 #include "analysis/deploy.h"
 #include "node/engine.h"
 #include "node/node.h"
+#include "state/keys.h"
 #include "node/ports.h"
 
 #include <signal.h>
@@ -15,10 +16,12 @@
 
 struct daemon_options {
 	const char *name;
-	const char *endpoint;   /* where peers reach this node; NULL: alone */
-	const char *controller; /* the controllers' endpoints, with commas between; NULL: alone */
-	bool owns;              /* may own shards */
-	const char *capture;    /* input; NULL: none */
+	const char *endpoint;    /* where peers reach this node; NULL: alone */
+	const char *key, *peers; /* files of keys, for connections over a network; NULL: none */
+	const struct keys *keys; /* what is in them */
+	const char *controller;  /* the controllers' endpoints, with commas between; NULL: alone */
+	bool owns;               /* may own shards */
+	const char *capture;     /* input; NULL: none */
 	uint64_t stream;
 	const char *verdicts; /* verdict file; NULL: none */
 	const char *accepted; /* capture of accepted packets; NULL: none */

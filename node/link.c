@@ -18,7 +18,7 @@
 struct link_peer {
 	uint64_t id;
 	void *socket, *monitor;
-	char endpoint[257];
+	char endpoint[257 + KEYS_NAME_BYTES]; /* as given */
 };
 
 /* A frame that waits for its turn. */
@@ -35,7 +35,8 @@ struct line {
 enum { LINE_URGENT, LINE_VERDICTS, LINE_REPLICATION, LINE_WORK, LINES };
 
 struct link {
-	void *context, *router;
+	void *context, *router, *zap;
+	const struct keys *keys;
 	int timer;
 	struct line lines[LINES];
 	struct link_calls calls;
@@ -59,12 +60,75 @@ static void set_common(void *socket)
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
-int link_open(struct link **out, uint64_t self, const char *endpoint, const struct link_calls *calls)
+/* ---- who may connect ---- */
+
+static void set_text(void *socket, int option, const char *text)
 {
+	(void)zmq_setsockopt(socket, option, text, strlen(text) + 1);
+}
+
+/* This end asks, the other one, whose public key is key, decides. */
+static void set_client_keys(const struct keys *keys, void *socket, const char *key)
+{
+	set_text(socket, ZMQ_CURVE_SERVERKEY, key);
+	set_text(socket, ZMQ_CURVE_PUBLICKEY, keys->public_key);
+	set_text(socket, ZMQ_CURVE_SECRETKEY, keys->secret_key);
+}
+
+/* ZeroMQ asks a socket of this name about each connection (https://rfc.zeromq.org/spec/27). */
+static int guard(struct link *l)
+{
+	l->zap = zmq_socket(l->context, ZMQ_REP);
+	if (!l->zap || zmq_bind(l->zap, "inproc://zeromq.zap.01"))
+		return -errno;
+	set_int(l->zap, ZMQ_LINGER, 0);
+	set_int(l->router, ZMQ_CURVE_SERVER, 1);
+	set_text(l->router, ZMQ_CURVE_SECRETKEY, l->keys->secret_key);
+	(void)zmq_setsockopt(l->router, ZMQ_ZAP_DOMAIN, "cluster", strlen("cluster"));
+	return 0;
+}
+
+enum { ZAP_VERSION, ZAP_REQUEST, ZAP_DOMAIN, ZAP_ADDRESS, ZAP_IDENTITY, ZAP_MECHANISM, ZAP_KEY, ZAP_PARTS };
+
+/* Answers one such question. False: there is none. */
+static bool admit(struct link *l)
+{
+	uint8_t parts[ZAP_PARTS][256];
+	size_t bytes[ZAP_PARTS] = {0};
+	char key[KEYS_TEXT_BYTES] = "";
+	int n = 0, more = 1;
+	size_t more_bytes = sizeof more;
+	for (; more; n++) {
+		int got = zmq_recv(l->zap, parts[n < ZAP_PARTS ? n : 0], 255, ZMQ_DONTWAIT);
+		if (got < 0)
+			return false;
+		if (n < ZAP_PARTS)
+			bytes[n] = got < 255 ? (size_t)got : 255;
+		(void)zmq_getsockopt(l->zap, ZMQ_RCVMORE, &more, &more_bytes);
+	}
+	bool is_key = n == ZAP_PARTS && bytes[ZAP_KEY] == 32 && zmq_z85_encode(key, parts[ZAP_KEY], 32);
+	bool peer = is_key && keys_name_of(l->keys, key);
+	(void)zmq_send(l->zap, "1.0", 3, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, parts[ZAP_REQUEST], bytes[ZAP_REQUEST], ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, peer ? "200" : "400", 3, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, ZMQ_SNDMORE);
+	(void)zmq_send(l->zap, "", 0, 0);
+	parts[ZAP_ADDRESS][bytes[ZAP_ADDRESS]] = 0;
+	if (!peer)
+		l->calls.refused(l->calls.ctx, key, (const char *)parts[ZAP_ADDRESS]);
+	return true;
+}
+
+int link_open(struct link **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct link_calls *calls)
+{
+	if (!keys && keys_needed(endpoint))
+		return -ENOKEY;
 	struct link *l = calloc(1, sizeof *l);
 	if (!l)
 		return -ENOMEM;
 	l->calls = *calls;
+	l->keys = keys;
 	quarantine_name(self, l->name);
 	l->context = zmq_ctx_new();
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
@@ -74,7 +138,7 @@ int link_open(struct link **out, uint64_t self, const char *endpoint, const stru
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
 		set_int(l->router, ZMQ_ROUTER_HANDOVER, 1); /* a peer's new connection is it, not the broken one before */
 	}
-	if (!l->router || zmq_bind(l->router, endpoint)) {
+	if (!l->router || (keys && guard(l)) || zmq_bind(l->router, endpoint)) {
 		int err = -errno;
 		link_close(l);
 		return err;
@@ -112,6 +176,8 @@ void link_close(struct link *l)
 		close_peer(&l->peers[i]);
 	if (l->router)
 		zmq_close(l->router);
+	if (l->zap)
+		zmq_close(l->zap);
 	if (l->context)
 		zmq_ctx_term(l->context);
 	if (l->timer >= 0)
@@ -153,8 +219,12 @@ static int watch(struct link *l, struct link_peer *p)
 int link_connect(struct link *l, uint64_t id, const char *endpoint)
 {
 	struct link_peer *p = find(l, id);
+	char where[257], key[KEYS_TEXT_BYTES];
 	if (p && strcmp(p->endpoint, endpoint) == 0)
 		return 0;
+	int err = keys_resolve(l->keys, endpoint, where, key);
+	if (err || (!l->keys && keys_needed(where)))
+		return err ? err : -ENOKEY;
 	if (p)
 		link_disconnect(l, id);
 	if (l->n_peers == LINK_MAX_PEERS)
@@ -169,8 +239,10 @@ int link_connect(struct link *l, uint64_t id, const char *endpoint)
 	set_int(p->socket, ZMQ_RCVHWM, 1); /* nobody answers on it */
 	set_int(p->socket, ZMQ_RECONNECT_IVL, 20);
 	set_int(p->socket, ZMQ_RECONNECT_IVL_MAX, 200);
-	int err = watch(l, p);
-	if (!err && zmq_connect(p->socket, endpoint))
+	if (l->keys)
+		set_client_keys(l->keys, p->socket, key);
+	err = watch(l, p);
+	if (!err && zmq_connect(p->socket, where))
 		err = -errno;
 	if (err)
 		close_peer(p);
@@ -325,16 +397,20 @@ static void set_timer(const struct link *l, uint64_t us)
 
 int link_poll(struct link *l, uint64_t timeout_us, uint64_t budget_us)
 {
-	zmq_pollitem_t items[LINK_MAX_PEERS + 2] = {{l->router, 0, ZMQ_POLLIN, 0}, {NULL, l->timer, ZMQ_POLLIN, 0}};
+	zmq_pollitem_t items[LINK_MAX_PEERS + 3] = {{l->router, 0, ZMQ_POLLIN, 0}, {NULL, l->timer, ZMQ_POLLIN, 0}};
 	int n = 0, n_items = 2;
 	bool waits = timeout_us && !holds(l);
 	for (int i = 0; i < l->n_peers; i++)
 		items[n_items++] = (zmq_pollitem_t){l->peers[i].monitor, 0, ZMQ_POLLIN, 0};
+	if (l->zap)
+		items[n_items++] = (zmq_pollitem_t){l->zap, 0, ZMQ_POLLIN, 0};
 	if (waits)
 		set_timer(l, timeout_us);
 	if (zmq_poll(items, n_items, waits ? (long)(timeout_us / 1000) + 1 : 0) < 0)
 		return 0;
 	watch_peers(l);
+	while (l->zap && admit(l))
+		;
 	uint64_t until = clock_us() + budget_us;
 	do {
 		receive_all(l);

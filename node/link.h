@@ -12,6 +12,8 @@
 #ifndef NODE_LINK_H
 #define NODE_LINK_H
 
+#include "state/keys.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -32,12 +34,16 @@ struct link_calls {
 	void *ctx;
 	void (*frame)(void *ctx, const uint8_t *frame, size_t bytes, const struct link_reply *reply);
 	void (*gone)(void *ctx, uint64_t id);
+	/* Somebody at address wanted to connect with a public key that is no peer's. */
+	void (*refused)(void *ctx, const char *key, const char *address);
 };
 
-/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. -errno. */
-int link_open(struct link **out, uint64_t self, const char *endpoint, const struct link_calls *calls);
+/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. keys (kept; NULL: none): every connection is
+ * encrypted, and only peers' keys are let in. -ENOKEY: the endpoint is on a network, and there are no keys; -errno. */
+int link_open(struct link **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct link_calls *calls);
 void link_close(struct link *l);
-/* Connects to a peer, unless it is connected there already. -ENOSPC, -errno. */
+/* Connects to a peer, unless it is connected there already: EP, EP@NAME or `EP KEY` (keys_resolve). -ENOKEY: its key is not known;
+ * -ENOSPC, -errno. */
 int link_connect(struct link *l, uint64_t id, const char *endpoint);
 void link_disconnect(struct link *l, uint64_t id);
 /* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */

@@ -14,6 +14,8 @@ static const char help[] = "usage: vfm-controller [options] --bind EP FILTER\n"
 			   "\n"
 			   "  -e, --expression EXPR  the filter, as a VFLisp expression\n"
 			   "      --bind EP          where nodes and vfmctl reach it, ipc://PATH or tcp://HOST:PORT\n"
+			   "      --key FILE         its secret key (vfmctl keygen): needed where EP is not on this machine\n"
+			   "      --peers DIR        the public keys of all who may take part\n"
 			   "      --store FILE       keep the shards' configurations in a SQLite file (else in memory)\n"
 			   "      --nodes N          place nothing before N nodes have reported (1)\n"
 			   "      --no-standby       one copy of each shard\n"
@@ -38,6 +40,8 @@ static int usage_error(const char *what, const char *which)
 
 enum long_only {
 	OPT_BIND = 256,
+	OPT_KEY,
+	OPT_PEERS,
 	OPT_STORE,
 	OPT_NODES,
 	OPT_NO_STANDBY,
@@ -53,6 +57,8 @@ enum long_only {
 static const struct option long_options[] = {
 	{"expression", required_argument, NULL, 'e'},
 	{"bind", required_argument, NULL, OPT_BIND},
+	{"key", required_argument, NULL, OPT_KEY},
+	{"peers", required_argument, NULL, OPT_PEERS},
 	{"store", required_argument, NULL, OPT_STORE},
 	{"nodes", required_argument, NULL, OPT_NODES},
 	{"no-standby", no_argument, NULL, OPT_NO_STANDBY},
@@ -97,6 +103,12 @@ static int take(struct server_options *o, struct deploy_options *p, int option, 
 	case OPT_BIND:
 		o->endpoint = optarg;
 		return -1;
+	case OPT_KEY:
+		o->key = optarg;
+		return -1;
+	case OPT_PEERS:
+		o->peers = optarg;
+		return -1;
 	case OPT_STORE:
 		o->store = optarg;
 		return -1;
@@ -135,6 +147,8 @@ static int read_options(int argc, char **argv, struct server_options *o, struct 
 		return usage_error("no filter", "");
 	if (!o->endpoint)
 		return usage_error("no --bind", "");
+	if (!o->key != !o->peers)
+		return usage_error("--key and --peers go together", "");
 	return optind < argc ? usage_error("too many arguments, from ", argv[optind]) : -1;
 }
 
@@ -151,6 +165,13 @@ int main(int argc, char **argv)
 	struct diag_list *d = calloc(1, sizeof *d);
 	if (!d)
 		return 1;
+	static struct keys keys;
+	o.keys = o.key ? &keys : NULL;
+	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
+		fprintf(stderr, "vfm-controller: %s\n", why);
+		free(d);
+		return 1;
+	}
 	int err = deploy_open(&deploy, &p, d, &text, why);
 	diag_print(d, stderr);
 	free(text);

@@ -3,6 +3,7 @@
 #include "controller/fleet.h"
 #include "controller/input.h"
 #include "controller/rehearse.h"
+#include "state/keys.h"
 #include "vm/vfm.h"
 
 #include <errno.h>
@@ -18,7 +19,11 @@ static const char help[] =
 	"       vfmctl [--json] --controller EP move SHARD NODE  move a shard's owner\n"
 	"       vfmctl [--json] --controller EP drain NODE | undrain NODE\n"
 	"       vfmctl [--json] --controller EP fence INCARNATION  that process is dead: say so only if you know\n"
+	"       vfmctl keygen NAME                               a pair of keys: NAME for all, NAME_secret for one process\n"
 	"       vfmctl rehearse [options] FILTER CAPTURE...      (or -e EXPR CAPTURE...)\n"
+	"\n"
+	"      --controller EP    its endpoint; over a network EP@NAME if its public file in --peers is not called controller\n"
+	"      --key FILE, --peers DIR   keys, needed over a network: as given to the nodes\n"
 	"\n"
 	"rehearse starts a real cluster on this machine, plays the captures through it while shards are moved and nodes are "
 	"killed, added\n"
@@ -46,7 +51,7 @@ static const char help[] =
 
 struct options {
 	struct rehearse_options rehearse;
-	const char *controller;
+	const char *controller, *key, *peers;
 	bool json, together;
 };
 
@@ -68,6 +73,8 @@ enum long_only {
 	OPT_KEEP,
 	OPT_JSON,
 	OPT_CONTROLLER,
+	OPT_KEY,
+	OPT_PEERS,
 	OPT_VERSION
 };
 
@@ -91,6 +98,8 @@ static const struct option long_options[] = {
 	{"verbose", no_argument, NULL, 'v'},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"controller", required_argument, NULL, OPT_CONTROLLER},
+	{"key", required_argument, NULL, OPT_KEY},
+	{"peers", required_argument, NULL, OPT_PEERS},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -181,6 +190,12 @@ static int take(struct options *o, int option, char **argv)
 		return -1;
 	case OPT_CONTROLLER:
 		o->controller = optarg;
+		return -1;
+	case OPT_KEY:
+		o->key = optarg;
+		return -1;
+	case OPT_PEERS:
+		o->peers = optarg;
 		return -1;
 	case OPT_VERSION:
 		puts("vfmctl " VFM_VERSION);
@@ -367,6 +382,41 @@ static void print_answer(const char *verb, const json_t *answer, bool json)
 	free(text);
 }
 
+static int open_asker(const struct options *o, struct gate_asker **asker)
+{
+	static struct keys keys;
+	char why[KEYS_WHY_BYTES];
+	if (o->key && keys_load(&keys, o->key, o->peers ? o->peers : ".", why)) {
+		fprintf(stderr, "vfmctl: %s\n", why);
+		return -EINVAL;
+	}
+	int err = gate_asker_open(asker, o->controller, o->key ? &keys : NULL);
+	if (err == -ENOKEY)
+		fprintf(stderr,
+			"vfmctl: no key of it is known, %s: give --key and --peers with its public file, named controller, or as "
+			"EP@NAME\n",
+			o->controller);
+	else if (err)
+		fprintf(stderr, "vfmctl: not an endpoint, %s: give ipc://PATH or tcp://HOST:PORT\n", o->controller);
+	return err;
+}
+
+/* vfmctl keygen NAME */
+static int make_keys(char **args, int n)
+{
+	char public_key[KEYS_TEXT_BYTES], secret_key[KEYS_TEXT_BYTES];
+	if (n != 1)
+		return usage_error("keygen takes one name", "");
+	int err = gate_keypair(public_key, secret_key);
+	if (!err)
+		err = keys_write(args[0], public_key, secret_key);
+	if (err)
+		fprintf(stderr, "vfmctl: %s, %s: name files that can be written and are not there\n", strerror(-err), args[0]);
+	else
+		printf("%s: for the --peers directory of all; %s_secret: for --key of one process\n", args[0], args[0]);
+	return err ? 1 : 0;
+}
+
 static int talk(const struct options *o, char **args, int n)
 {
 	json_t *q = n ? question(args[0], args + 1, n - 1) : NULL, *answer;
@@ -377,8 +427,8 @@ static int talk(const struct options *o, char **args, int n)
 		json_decref(q);
 		return usage_error("no --controller", "");
 	}
-	if (gate_asker_open(&controller.asker, o->controller)) {
-		fprintf(stderr, "vfmctl: not an endpoint, %s: give ipc://PATH or tcp://HOST:PORT\n", o->controller);
+	if (open_asker(o, &controller.asker)) {
+		json_decref(q);
 		return 1;
 	}
 	char *text = fleet_ask_text(&controller, q);
@@ -405,6 +455,8 @@ int main(int argc, char **argv)
 		status = take(&o, option, argv);
 	if (status >= 0)
 		return status;
+	if (optind < argc && strcmp(argv[optind], "keygen") == 0)
+		return make_keys(argv + optind + 1, argc - optind - 1);
 	if (optind == argc || strcmp(argv[optind], "rehearse"))
 		return talk(&o, argv + optind, argc - optind);
 	optind++;

@@ -23,6 +23,8 @@ static const char help[] =
 	"      --name NAME        the node's name (node)\n"
 	"      --controller EP    the controller's endpoint, ipc://PATH or tcp://HOST:PORT; of several: EP,EP\n"
 	"      --bind EP          where other nodes reach this one (needed with --controller)\n"
+	"      --key FILE         this process's secret key (vfmctl keygen): needed where an endpoint is not on this machine\n"
+	"      --peers DIR        the public keys of all who may take part; the controller's is called controller, or: EP@NAME\n"
 	"      --capture FILE     read packets from a capture and steer them\n"
 	"      --stream N         number of that input stream (1)\n"
 	"      --steer-only       own no shards\n"
@@ -72,6 +74,8 @@ enum long_only {
 	OPT_NAME = 256,
 	OPT_CONTROLLER,
 	OPT_BIND,
+	OPT_KEY,
+	OPT_PEERS,
 	OPT_CAPTURE,
 	OPT_STREAM,
 	OPT_STEER_ONLY,
@@ -102,6 +106,8 @@ static const struct option long_options[] = {
 	{"name", required_argument, NULL, OPT_NAME},
 	{"controller", required_argument, NULL, OPT_CONTROLLER},
 	{"bind", required_argument, NULL, OPT_BIND},
+	{"key", required_argument, NULL, OPT_KEY},
+	{"peers", required_argument, NULL, OPT_PEERS},
 	{"capture", required_argument, NULL, OPT_CAPTURE},
 	{"stream", required_argument, NULL, OPT_STREAM},
 	{"steer-only", no_argument, NULL, OPT_STEER_ONLY},
@@ -193,6 +199,7 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 				[OPT_VERDICTS - 256] = &o->verdicts, [OPT_OUT - 256] = &o->accepted,
 				[OPT_JOURNAL - 256] = &o->journal,   [OPT_CERTIFICATE - 256] = &p->certificate,
 				[OPT_DPDK - 256] = &o->dpdk,         [OPT_IN - 256] = &o->ports.names[0],
+				[OPT_KEY - 256] = &o->key,           [OPT_PEERS - 256] = &o->peers,
 				[OPT_ORDER - 256] = &o->order,       [OPT_VERSION - 256] = NULL};
 	if (option >= 256 && texts[option - 256]) {
 		*texts[option - 256] = optarg;
@@ -267,6 +274,8 @@ static int read_options(int argc, char **argv, struct daemon_options *o, struct 
 		return usage_error("no filter", "");
 	if (optind < argc)
 		return usage_error("too many arguments, from ", argv[optind]);
+	if (!o->key != !o->peers)
+		return usage_error("--key and --peers go together", "");
 	if (!o->controller != !o->endpoint)
 		return usage_error("--controller and --bind go together", "");
 	if (!o->controller && !o->capture)
@@ -306,6 +315,13 @@ int main(int argc, char **argv)
 	struct diag_list *d = calloc(1, sizeof *d);
 	if (!d)
 		return 1;
+	static struct keys keys;
+	o.keys = o.key ? &keys : NULL;
+	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
+		fprintf(stderr, "vfm-node: %s\n", why);
+		free(d);
+		return 1;
+	}
 	int err = deploy_open(&deploy, &p, d, &text, why);
 	diag_print(d, stderr);
 	free(text);
