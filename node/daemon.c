@@ -182,12 +182,13 @@ static json_t *progress(const struct daemon *d)
 			clock = m->copy->shard->clock_us;
 		evictions += m->owner.opened ? m->copy->counters[SIGMA_EVICTIONS] : 0;
 	}
-	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read,
+	return json_pack("{s:I,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read,
 			 "released", (json_int_t)sum.released, "end", (int)is_through(d), "opened", (json_int_t)opened,
 			 "delta_bytes", (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries, "bytes_moved",
 			 (json_int_t)chunk_bytes, "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied, "clock_us",
 			 (json_int_t)clock, "evictions", (json_int_t)evictions, "resent", (json_int_t)sum.resent, "lost_released",
-			 (json_int_t)sum.lost_released, "bad_frames", (json_int_t)d->quarantine.bad_frames, "dropped_frames",
+			 (json_int_t)sum.lost_released, "queue_full", (json_int_t)(d->link ? link_queue_full(d->link) : 0),
+			 "bad_frames", (json_int_t)d->quarantine.bad_frames, "dropped_frames",
 			 (json_int_t)d->quarantine.dropped_frames, "now_us", (json_int_t)clock_us(), "freezes", freezes(d));
 }
 
@@ -651,6 +652,10 @@ static void own_everything(struct daemon *d)
 			(void)node_frame(&d->node, frame, (size_t)n, d->now_us);
 	}
 }
+
+/* Flow (docs/protocol.md): what may be on its way to one peer fits its queue. Packets that fly, deltas of packets that fly, their
+ * acknowledgements and their verdicts, of all streams of a shard at once; chunks and the requests for them. */
+_Static_assert(4 * STEERER_FLYING * WIRE_MAX_STREAMS + 2 * 16 * MEMBER_MAX_CREDIT < LINK_QUEUE_FRAMES, "credits fit the queue");
 
 static int join(struct daemon *d)
 {

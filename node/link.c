@@ -43,7 +43,7 @@ struct link {
 	uint8_t name[QUARANTINE_NAME_BYTES]; /* of this process's connections */
 	int n_peers;
 	struct link_peer peers[LINK_MAX_PEERS];
-	uint64_t n_monitors;
+	uint64_t n_monitors, queue_full;
 };
 
 static void set_int(void *socket, int option, int value)
@@ -256,7 +256,15 @@ int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes)
 	struct link_peer *p = find(l, id);
 	if (!p)
 		return -ENOTCONN;
-	return zmq_send(p->socket, frame, bytes, ZMQ_DONTWAIT) < 0 ? -errno : 0;
+	if (zmq_send(p->socket, frame, bytes, ZMQ_DONTWAIT) >= 0)
+		return 0;
+	l->queue_full += errno == EAGAIN;
+	return -errno;
+}
+
+uint64_t link_queue_full(const struct link *l)
+{
+	return l->queue_full;
 }
 
 uint64_t link_sender(const struct link_reply *reply)

@@ -6,8 +6,8 @@
  * execute learns at once that a shard is not its own any more.
  *
  * Nothing blocks: a frame that a full queue does not take is dropped and counted; the protocol's timers say it again. Linger is 0:
- * what a process that ends has not sent is as lost as if it had been killed. The queues are as long as the windows allow, and no
- * longer: LINK_QUEUE_FRAMES per peer.
+ * what a process that ends has not sent is as lost as if it had been killed. One pipe per peer for all classes, LINK_QUEUE_FRAMES at
+ * each end: more than the sum of all credits toward a peer (docs/protocol.md, Flow), so that only a peer that takes nothing fills it.
  */
 #ifndef NODE_LINK_H
 #define NODE_LINK_H
@@ -46,8 +46,10 @@ void link_close(struct link *l);
  * -ENOSPC, -errno. */
 int link_connect(struct link *l, uint64_t id, const char *endpoint);
 void link_disconnect(struct link *l, uint64_t id);
-/* -ENOTCONN: no such peer; -EAGAIN: its queue is full. */
+/* -ENOTCONN: no such peer; -EAGAIN: its queue is full, which is counted. */
 int link_send(struct link *l, uint64_t id, const uint8_t *frame, size_t bytes);
+/* Frames that full queues did not take, of all peers. */
+uint64_t link_queue_full(const struct link *l);
 /* Who sent a frame, as its connection is named; 0: nameless. */
 uint64_t link_sender(const struct link_reply *reply);
 /* Closes the connection a frame came by: the sender may connect again. */
