@@ -89,8 +89,9 @@ static void snapshot_stop(struct member *m, struct peer *p)
 /* (Re)starts from the beginning, in place of the unfinished copy that stands at `instead`. */
 static void snapshot_start(struct member *m, struct peer *p, uint64_t instead, uint64_t now_us)
 {
-	if (!p->snap.active && m->env->n_snapshots >= m->env->limits.snapshots)
-		return; /* the next SYNC's answer tries again */
+	p->snap.waits = !p->snap.active && m->env->n_snapshots >= m->env->limits.snapshots;
+	if (p->snap.waits)
+		return;
 	snapshot_stop(m, p);
 	p->snap.active = true;
 	p->snap.instead = instead;
@@ -296,7 +297,7 @@ static void consider_adding(struct member *m, struct peer *p)
  * repeats PULL. */
 static bool snapshot_unheard(const struct member *m, const struct peer *p, uint64_t now_us)
 {
-	uint64_t patience_us = (p->snap.pulled ? 4 : 1) * m->env->limits.repeat_us;
+	uint64_t patience_us = (p->snap.pulled ? 16 : 4) * m->env->limits.repeat_us;
 	return p->snap.active && now_us - p->snap.heard_us >= patience_us;
 }
 
@@ -316,6 +317,7 @@ static void acknowledged(struct member *m, struct peer *p, uint64_t number, bool
 		first = true;
 	}
 	p->known = true;
+	p->snap.waits = false;
 	if (number > p->acked)
 		p->acked = number;
 	if (first || p->next <= p->acked || (gap && now_us - p->resent_us >= m->env->limits.repeat_us)) {
@@ -422,6 +424,10 @@ static bool tick_peer(struct member *m, struct peer *p, uint64_t now_us)
 	bool owes = !p->known || p->acked < m->copy->number || p->snap.active;
 	if (!owes)
 		p->heard_us = now_us;
+	if (p->snap.waits && m->env->n_snapshots < m->env->limits.snapshots) {
+		snapshot_start(m, p, 0, now_us);
+		feed(m, p, now_us);
+	}
 	bool silent = p->gone || now_us - p->heard_us > l->silent_us;
 	if (silent && (p->state == PEER_LEARNER || p->state == PEER_WAITED)) {
 		drop_peer(m, p);

@@ -48,7 +48,7 @@ struct member_limits {
 	uint32_t chunk_entries;
 	uint32_t credit;    /* chunks on their way */
 	uint32_t lag;       /* deltas: a learner this close is waited for */
-	uint32_t snapshots; /* sent at the same time, all shards together */
+	uint32_t snapshots; /* sent at the same time, all shards together: few, or each takes so long that it seems lost */
 	uint64_t forget_us; /* a copy that no configuration names is freed after this long without a word from the owner */
 };
 
@@ -80,6 +80,7 @@ struct peer {
 	bool gone;          /* its connection broke */
 	struct {
 		bool active;
+		bool waits; /* others are being sent: begins as soon as one of them is done */
 		bool header_sent;
 		bool pulled;      /* the peer has begun */
 		uint64_t instead; /* number of the unfinished copy that the header is to replace */

@@ -14,7 +14,7 @@ struct member_limits node_default_limits(void)
 				      .chunk_entries = 2048,
 				      .credit = 4,
 				      .lag = 64,
-				      .snapshots = 64,
+				      .snapshots = 4,
 				      .forget_us = 2000000};
 }
 

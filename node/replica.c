@@ -84,6 +84,12 @@ static void give_up_copy(struct member *m, uint64_t what, uint64_t number)
 	m->damaged = true;
 }
 
+/* Nothing has come for so long that something must be lost: chunks of other shards may be before this one's. */
+static bool stalls(const struct member *m, uint64_t now_us)
+{
+	return now_us - m->pulled_us >= 4 * m->env->limits.repeat_us;
+}
+
 void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, uint64_t now_us)
 {
 	if (!takes(m, s->epoch, s->number, from, now_us))
@@ -93,7 +99,7 @@ void replica_sync(struct member *m, const struct wire_sync *s, uint64_t from, ui
 		give_up_copy(m, WIRE_FAULT_DIGEST, s->number);
 	}
 	say_have(m, s->epoch, from, m->copy && m->copy->number < s->number);
-	if (m->building && now_us - m->pulled_us >= m->env->limits.repeat_us)
+	if (m->building && stalls(m, now_us))
 		pull(m, true, now_us);
 }
 
@@ -250,6 +256,6 @@ void replica_chunk(struct member *m, const struct wire_chunk *c, uint64_t from, 
 
 void replica_tick(struct member *m, uint64_t now_us)
 {
-	if (m->building && m->config.owner != m->env->self && now_us - m->pulled_us >= m->env->limits.repeat_us)
+	if (m->building && m->config.owner != m->env->self && stalls(m, now_us))
 		pull(m, true, now_us);
 }
