@@ -294,7 +294,8 @@ static int go(struct rehearsal *h, uint64_t upto)
 {
 	json_t *a = NULL;
 	int err = 0;
-	for (uint64_t until = fleet_now_us() + SETTLE_US; !a && !err && fleet_now_us() < until;) { /* DPDK takes its time to start */
+	for (uint64_t until = fleet_now_us() + SETTLE_US;
+	     !a && !err && fleet_now_us() < until;) { /* DPDK takes its time to start */
 		a = fleet_ask(&h->fleet.steerer, json_pack("{s:s,s:I}", "command", "go", "upto", (json_int_t)upto));
 		if (!a)
 			err = check_processes(h);

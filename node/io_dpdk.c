@@ -40,6 +40,7 @@ struct dpdk_port {
 	uint16_t id;
 	bool started;
 	bool removed;
+	bool gathers;         /* packets in several segments have come */
 	unsigned interface;   /* of the kernel, below; 0: none */
 	int timestamp_offset; /* -1: none */
 	uint64_t timestamp_flag;
@@ -91,6 +92,8 @@ static struct rte_mbuf *in_one_piece(struct dpdk_port *p, struct queue *q, struc
 
 	if (m->nb_segs == 1)
 		return m;
+	if (!p->gathers)
+		__atomic_store_n(&p->gathers, true, __ATOMIC_RELAXED);
 	count(&q->gathered, 1);
 	count(&q->cut, m->pkt_len > VFM_MAX_PACKET_BYTES);
 	whole = rte_pktmbuf_alloc(p->gather);
@@ -116,12 +119,18 @@ static void put_tag_back(struct rte_mbuf **m)
 		(*m)->ol_flags &= ~(uint64_t)RTE_MBUF_F_RX_VLAN;
 }
 
+/* While so many packets in several segments are held that a burst of them might find no mbuf, they stay in the queue. */
+static bool may_gather(const struct dpdk_port *p)
+{
+	return !__atomic_load_n(&p->gathers, __ATOMIC_RELAXED) || rte_mempool_avail_count(p->gather) >= IO_BURST_PACKETS;
+}
+
 static void port_rx(struct io *io, uint32_t queue, struct io_burst *b)
 {
 	struct dpdk_port *p = (struct dpdk_port *)io;
 	struct queue *q = &p->queues[queue];
 	struct rte_mbuf *mbufs[IO_BURST_PACKETS];
-	uint32_t n = rte_eth_rx_burst(p->id, (uint16_t)queue, mbufs, IO_BURST_PACKETS);
+	uint32_t n = may_gather(p) ? rte_eth_rx_burst(p->id, (uint16_t)queue, mbufs, IO_BURST_PACKETS) : 0;
 	uint64_t now_us, bytes = 0;
 
 	b->n = 0;

@@ -55,6 +55,12 @@ class Rehearsals(unittest.TestCase):
         r, _ = self.rehearse(CONNTRACK, self.generate(20000), options=["--moves", "2", "--kills", "1", "--capacity", "40", "--shards", "4"])
         self.assertGreater(r["evictions"], 100)
 
+    def test_frames_in_several_segments_wait_for_room_and_none_is_lost(self):
+        frames = [(10**9 + i * 1000, t.frame4(f"10.0.{i % 7}.1", "10.9.9.9", 6, t.tcp(1000 + i % 50, 80, 2, i, bytes(2500 + i % 5000))))
+                  for i in range(1500)]
+        r, _ = self.rehearse(CONNTRACK, self.files.write("jumbo.pcap", t.pcap(frames)), options=["--moves", "1", "--kills", "1"])
+        self.assertEqual((r["packets"], r["differences_e2"]), (1500, 0))
+
     def test_several_streams_get_the_verdicts_of_one_instance_in_the_order_found(self):
         captures = [self.generate(8000, seed) for seed in (1, 2, 3)]
         r, _ = self.rehearse(CONNTRACK, *captures, options=["--together", "--moves", "2", "--kills", "1"])

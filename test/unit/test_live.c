@@ -295,7 +295,19 @@ static void no_more_packets_are_taken_than_asked_for(void **state)
 		turn(&w, 0);
 	}
 	assert_int_equal(live_counts(w.live, 0).packets + live_counts(w.live, 1).packets, 99);
-	stop(&w); /* with a burst half taken: its frames go back */
+	/* A burst is half taken. All frames go back, those of it and of the window: the port has every one again. */
+	assert_int_equal(live_read(w.live, 40, w.now_us), 40);
+	assert_int_equal(live_close(w.live), 0);
+	w.live = NULL;
+	for (int i = 0; i < 2; i++) {
+		struct io_burst b;
+		uint32_t n = 0;
+
+		while (io_rx(w.ports[i], 0, &b))
+			n += b.n;
+		assert_int_equal(n, IO_PCAP_FRAMES);
+	}
+	stop(&w);
 }
 
 static void streams_end_when_their_process_is_known_dead(void **state)
