@@ -152,9 +152,10 @@ def serve(case, path):
 
 
 def fetch(case, name, to, *options):
-    """curl of the server's file of that name, in the background."""
+    """curl of the server's file of that name, in the background; to "-": its standard output."""
     curl = subprocess.Popen(inside("client", "curl", "-sS", "--max-time", str(PROMPT_S), *options, "-o", to,
-                                   f"http://10.77.0.1:8000/{name}"), stderr=subprocess.PIPE, text=True)
+                                   f"http://10.77.0.1:8000/{name}"),
+                            stdout=subprocess.PIPE if to == "-" else subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     case.addCleanup(lambda: curl.poll() is None and (curl.kill(), curl.communicate()))
     return curl
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import unittest
 
@@ -29,9 +30,42 @@ FILTER = """
     1)
 """
 LIMIT = 10
-FILE_BYTES = 3_000_000
-BYTES_PER_SECOND = "1M" if not t.ALL else "300K"
+FILE_BYTES = 6_000_000
+CHUNK = 4096
+PAUSE_S = 0.01  # after each chunk, as long as the transfer has to last
 ATTACK_SYNS = 2000
+
+
+class Download(threading.Thread):
+    """curl of the server's file: a trickle, so that the connection lasts however late things happen, until finish()."""
+
+    def __init__(self, case):
+        super().__init__(daemon=True)
+        self.case, self.data, self.hurry = case, bytearray(), threading.Event()
+        self.curl = wirenet.fetch(case, "file", "-", "--no-buffer")
+        self.start()
+
+    def run(self):
+        while chunk := os.read(self.curl.stdout.fileno(), CHUNK):
+            self.data += chunk
+            self.hurry.wait(PAUSE_S)
+
+    def wait(self, n):
+        """Until n bytes more are there."""
+        n += len(self.data)
+        deadline = time.monotonic() + PROMPT_S
+        while len(self.data) < n:
+            self.case.assertLess(time.monotonic(), deadline, f"the transfer stands at {len(self.data)}")
+            time.sleep(0.01)
+
+    def finish(self):
+        """The whole file, at full speed."""
+        self.hurry.set()
+        self.join(2 * PROMPT_S)
+        self.case.assertFalse(self.is_alive(), f"the transfer stands at {len(self.data)}")
+        _, err = self.curl.communicate(timeout=PROMPT_S)
+        self.case.assertEqual((self.curl.returncode, err), (0, ""))
+        return bytes(self.data)
 
 
 class Cluster:
@@ -101,24 +135,6 @@ class Failover(unittest.TestCase):
             self.assertLess(time.monotonic(), deadline, str(self.cluster.shard()))
             time.sleep(0.02)
 
-    def fetch(self):
-        return wirenet.fetch(self, "file", self.files.path("got"), "--limit-rate", BYTES_PER_SECOND)
-
-    def got(self):
-        return os.path.getsize(self.files.path("got")) if os.path.exists(self.files.path("got")) else 0
-
-    def wait_got(self, share):
-        deadline = time.monotonic() + PROMPT_S
-        while self.got() < share * FILE_BYTES:
-            self.assertLess(time.monotonic(), deadline, f"the transfer stands at {self.got()}")
-            time.sleep(0.01)
-
-    def ends_whole(self, curl):
-        _, err = curl.communicate(timeout=2 * PROMPT_S)
-        self.assertEqual((curl.returncode, err), (0, ""))
-        with open(self.files.path("got"), "rb") as f:
-            self.assertEqual(f.read(), self.content)
-
     def balanced(self, report):
         """Received = accepted + dropped + errors, nothing held, at each port."""
         self.assertEqual(report["held"], 0)
@@ -142,15 +158,15 @@ class Failover(unittest.TestCase):
 
     def test_the_owner_is_killed_and_neither_connection_nor_count_notices(self):
         self.own("peer", "port")
-        curl, attack = self.fetch(), wirenet.attack(self, ATTACK_SYNS)
-        self.wait_got(0.2)
+        download, attack = Download(self), wirenet.attack(self, ATTACK_SYNS)
+        download.wait(100000)
         self.peer.kill()
-        at = self.got()
-        self.assertLess(at, FILE_BYTES, "the transfer was over before the kill")
+        at = len(download.data)
         self.cluster.wait("port", None)
         self.peer = self.cluster.peer()
         self.cluster.wait("port", "peer")
-        self.ends_whole(curl)
+        self.assertLess(len(download.data), FILE_BYTES, "the transfer was over before the kill")
+        self.assertEqual(download.finish(), self.content)
         self.assertEqual(attack.communicate(timeout=PROMPT_S)[1], "")
         report = self.settle()
         refused, passed, sources = wirenet.twin()
@@ -164,19 +180,21 @@ class Failover(unittest.TestCase):
 
     def test_the_node_with_the_ports_is_killed_and_its_state_lives_on(self):
         self.own("port", "peer")
-        curl, attack = self.fetch(), wirenet.attack(self, 2 * LIMIT)
+        attack = wirenet.attack(self, 2 * LIMIT)
         self.assertEqual(attack.communicate(timeout=PROMPT_S)[1], "")
-        self.wait_got(0.2)
+        download = Download(self)
+        download.wait(100000)
         dead = self.cluster.incarnation("port")
         self.port.kill()
         began = time.monotonic()
-        self.assertLess(self.got(), FILE_BYTES, "the transfer was over before the kill")
+        self.assertLess(len(download.data), FILE_BYTES, "the transfer was over before the kill")
         self.cluster.wait("peer", None)
         self.port = self.cluster.port()
         self.assertTrue(self.cluster.ctl("fence", dead))
         self.cluster.wait("port", "peer")  # the operator's wish still stands
         back = time.monotonic() - began
-        self.ends_whole(curl)
+        download.wait(100000)
+        self.assertEqual(download.finish(), self.content)
         # The attacker's ten are spent, though another process counts now: all of these are refused, and nothing else is.
         attack = wirenet.attack(self, 3 * LIMIT, first_port=5000)
         self.assertEqual(attack.communicate(timeout=PROMPT_S)[1], "")
