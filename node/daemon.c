@@ -182,7 +182,7 @@ static json_t *progress(const struct daemon *d)
 			clock = m->copy->shard->clock_us;
 		evictions += m->owner.opened ? m->copy->counters[SIGMA_EVICTIONS] : 0;
 	}
-	return json_pack("{s:I,s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read,
+	return json_pack("{s:I,s:I,s:b,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "read", (json_int_t)d->read,
 			 "released", (json_int_t)sum.released, "end", (int)is_through(d), "opened", (json_int_t)opened,
 			 "delta_bytes", (json_int_t)delta_bytes, "entries_moved", (json_int_t)entries, "bytes_moved",
 			 (json_int_t)chunk_bytes, "snapshots", (json_int_t)snapshots, "applied", (json_int_t)applied, "clock_us",
