@@ -7,7 +7,7 @@
 
 #include "analysis/analysis.h"
 
-#define MAX_ASKED 16 /* the checker runs over the whole program each time */
+#define MAX_ASKED 8  /* the checker runs over the whole program each time */
 #define MAX_DEPTH 16 /* of an expression that is looked through */
 
 #define CLASS(name) (1u << CERT_##name)
@@ -115,15 +115,15 @@ static int try_table(struct partials *p, uint8_t table)
 {
 	uint32_t classes = classes_of_table(p, table);
 
-	for (uint8_t class = 0; class < CERT_CLASSES && p->asked < MAX_ASKED; class ++) {
-		int err = classes >> class & 1 ? ask(p, table, class) : -EINVAL;
+	for (uint8_t c = 0; c < CERT_CLASSES && p->asked < MAX_ASKED; c++) {
+		int err = classes >> c & 1 ? ask(p, table, c) : -EINVAL;
 
 		if (err == -EINVAL)
 			continue;
 		for (uint32_t i = 0; i < p->objects->n && !err; i++)
 			if (p->objects->items[i].table == table) {
 				p->objects->items[i].kind = OBJECT_PARTIAL;
-				p->objects->items[i].merge_class = class;
+				p->objects->items[i].merge_class = c;
 			}
 		return err;
 	}

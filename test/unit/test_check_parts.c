@@ -73,11 +73,11 @@ static void is_of(const char *text, uint32_t classes)
 	struct objects objects;
 
 	assert_non_null(ir);
-	for (uint8_t class = 0; class < CERT_CLASSES; class ++) {
-		bool accepted = check(text, class) == 0;
+	for (uint8_t k = 0; k < CERT_CLASSES; k++) {
+		bool accepted = check(text, k) == 0;
 
-		if (accepted != (classes >> class & 1))
-			fail_msg("%s as %s: %s\n%s", accepted ? "accepted" : "refused", cert_class_name(class), why, text);
+		if (accepted != (classes >> k & 1))
+			fail_msg("%s as %s: %s\n%s", accepted ? "accepted" : "refused", cert_class_name(k), why, text);
 	}
 	assert_int_equal(objects_find(ir, &objects), 0);
 	for (uint32_t i = 0; i < objects.n; i++) {
