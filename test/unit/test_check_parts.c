@@ -105,6 +105,10 @@ static void bits_and_sums_of_what_is_there_are_parts(void **state)
 	is_of(SRC "DUP\n FLOW_LOAD 9\n PKTLEN\n SUB\n FLOW_STORE 9\n RET 1\n", ONE(SUM));
 	is_of(SRC "PKTLEN\n FLOW_ADD 9\n POP\n RET 1\n", ONE(SUM));
 	is_of(SRC "PUSH 7\n FLOW_STORE 9\n RET 1\n", ONE(CONSTANT));
+	/* One path gathers bits, the other adds. */
+	is_of(SRC "DUP\n FLOW_LOAD 9\n LD8 47\n PUSH 2\n JNE sum\n LD8 46\n OR\n JMP end\nsum: LD8 46\n ADD\nend: FLOW_STORE 9\n "
+		  "RET 1\n",
+	      0);
 	/* Other operations, another key, twice the value, a value that counts elsewhere, a deletion. */
 	is_of(SRC "DUP\n FLOW_LOAD 9\n LD8 47\n XOR\n FLOW_STORE 9\n RET 1\n", 0);
 	is_of(SRC "DUP\n FLOW_LOAD 9\n LD8 47\n AND\n FLOW_STORE 9\n RET 1\n", 0);
@@ -132,6 +136,14 @@ static void the_larger_of_two_is_a_part(void **state)
 	/* Stored is not what was compared; compared is not what is stored there. */
 	is_of(SRC "FLOW_LOAD 9\n PKTLEN\n JGE no\n" SRC "LD16 16\n FLOW_STORE 9\nno: RET 1\n", 0);
 	is_of("LD32 30\n FLOW_LOAD 9\n PKTLEN\n JGE no\n" SRC "PKTLEN\n FLOW_STORE 9\nno: RET 1\n", 0);
+	/* A constant is a value like another, if it is larger. */
+	is_of(SRC "FLOW_LOAD 9\n PUSH 60\n JGE no\n" SRC "PUSH 60\n FLOW_STORE 9\nno: RET 1\n", ONE(MAX));
+	/* Stored whichever is larger; compared with two values. */
+	is_of(SRC "FLOW_LOAD 9\n PKTLEN\n JGE no\n" SRC "PKTLEN\n FLOW_STORE 9\n RET 1\nno: " SRC "PKTLEN\n FLOW_STORE 9\n RET 1\n",
+	      0);
+	is_of(SRC "FLOW_LOAD 9\n DUP\n PKTLEN\n JGE pop\n LD16 16\n JGE no\n" SRC
+		  "PKTLEN\n FLOW_STORE 9\n RET 1\npop: POP\n RET 1\nno: RET 1\n",
+	      0);
 	/* Another table's entry is not for this one to decide. */
 	assert_int_not_equal(check(SRC "FLOW_LOAD 9\n PKTLEN\n JGE no\n" SRC "PKTLEN\n FLOW_STORE 8\nno: RET 1\n", CERT_MAX), 0);
 	assert_non_null(strstr(why, "JGE uses a value loaded from a partial object"));
@@ -180,6 +192,9 @@ static void a_value_from_before_another_store_decides_nothing(void **state)
 	/* t = 10: max(10, 200) is stored, then 60 because 60 > 10. */
 	is_of(SRC "FLOW_LOAD 9\n" SRC "DUP\n FLOW_LOAD 9\n PKTLEN\n OVER\n JGT x\n JMP v\nx: POP\n PKTLEN\nv: FLOW_STORE 9\n"
 		  "PUSH 60\n JGE no\n" SRC "PUSH 60\n FLOW_STORE 9\nno: RET 1\n",
+	      0);
+	is_of(SRC "FLOW_LOAD 9\n" SRC "DUP\n FLOW_LOAD 9\n FLOW_STORE 9\n PUSH 60\n JGE no\n" SRC
+		  "PUSH 60\n FLOW_STORE 9\nno: RET 1\n",
 	      0);
 	is_of(SRC "DUP\n FLOW_LOAD 9\n PKTLEN\n OVER\n JGT x\n JMP v\nx: POP\n PKTLEN\nv: FLOW_STORE 9\n" SRC
 		  "FLOW_LOAD 9\n PUSH 60\n JGE no\n" SRC "PUSH 60\n FLOW_STORE 9\nno: RET 1\n",
