@@ -232,3 +232,13 @@ void evex_repeat64(struct jit_buf *b, uint8_t d, uint8_t gpr)
 
 	instruction(b, &f, d, 0, in_reg(gpr), 0, 0);
 }
+
+void evex_mask_shift(struct jit_buf *b, uint8_t d, uint8_t s, uint8_t n)
+{
+	x86_byte(b, 0xc4);
+	x86_byte(b, 7u << 5 | MAP_0F3A);
+	x86_byte(b, 1u << 7 | 15u << 3 | 1u);
+	x86_byte(b, 0x30);
+	x86_modrm_reg(b, d, s);
+	x86_byte(b, n);
+}

@@ -34,7 +34,7 @@ void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s);
 /* [gpr] = s */
 void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s);
 void evex_load_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
-/* k = a cond s, unsigned; cond is VFM_OP_JEQ and so on. */
+/* k = a cond s, unsigned, cond is VFM_OP_JEQ and so on. */
 void evex_compare(struct jit_buf *b, uint8_t k, uint8_t cond, uint8_t a, struct evex_src s);
 /* Low 256 bits of d = 32 bits at address index.q[i] + offset for each i of 8 in k, which ends as 0. */
 void evex_gather(struct jit_buf *b, uint8_t d, uint8_t index, int32_t offset, uint8_t k);
@@ -53,5 +53,7 @@ void evex_repeat64_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offse
 void evex_repeat64(struct jit_buf *b, uint8_t d, uint8_t gpr);
 void evex_mask_from(struct jit_buf *b, uint8_t k, uint8_t gpr);
 void evex_mask_to(struct jit_buf *b, uint8_t gpr, uint8_t k);
+/* d = s >> n */
+void evex_mask_shift(struct jit_buf *b, uint8_t d, uint8_t s, uint8_t n);
 
 #endif

@@ -126,11 +126,19 @@ bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_pa
 
 void jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
 {
+	const struct shard *last = NULL;
+	const struct table *t = NULL; /* the last shard's, if it is large */
+
 	for (uint32_t i = 0; h->run && i < n; i++) {
-		const struct table *t = shards[i]->tables[h->table];
 		uint64_t key;
 
-		if (!t || table_held(t) < FEWEST_ENTRIES)
+		if (shards[i] != last) {
+			last = shards[i];
+			t = last->tables[h->table];
+			if (t && table_held(t) < FEWEST_ENTRIES)
+				t = NULL;
+		}
+		if (!t)
 			continue;
 		if (i + PREFETCH_AHEAD < n)
 			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);

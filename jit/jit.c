@@ -11,9 +11,10 @@
 #include "jit/parts.h"
 #include "vm/vfm.h"
 
-#define PREFETCH_AHEAD 8  /* packets */
-#define FEWEST_LANES   4  /* fewer packets are run one by one */
-#define HINT_AHEAD     16 /* packets whose entries are on their way from memory together */
+#define PREFETCH_AHEAD 8   /* packets */
+#define FEWEST_LANES   4   /* fewer packets are run one by one */
+#define HINT_AHEAD     16  /* packets whose entries are on their way from memory together */
+#define ALONE_PACKETS  256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
 	const struct program *program;
@@ -26,6 +27,7 @@ struct jit {
 	jit_fn run;
 	jit_vec_fn run_lanes; /* NULL: no vector code */
 	uint32_t lanes;       /* packets that it takes */
+	uint32_t alone;       /* packets still to be run one by one, as lanes would leave most of them */
 	struct jit_hint hint;
 	struct jit_counts counts;
 };
@@ -53,7 +55,7 @@ enum jit_tier jit_best_tier(void)
 #ifdef __x86_64__
 	if (__builtin_cpu_supports("avx2"))
 		best = JIT_AVX2;
-	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw"))
+	if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("bmi"))
 		best = JIT_AVX512;
 #endif
 	for (int t = 0; forced && t < (int)best; t++)
@@ -242,6 +244,7 @@ __attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packe
 	const __m512i data01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), data2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
 	const __m512i len01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), len2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
 	const uint8_t *at = (const uint8_t *)packets;
+	__m256i len[2], input[2];
 
 	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
 		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
@@ -249,10 +252,14 @@ __attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packe
 		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, len01, w1), len2, w2);
 
 		_mm512_store_si512(args->data + 8 * half, data);
-		_mm256_store_si256((__m256i *)(args->len + 8 * half), _mm512_cvtepi64_epi32(lens));
-		_mm256_store_si256((__m256i *)(args->input + 8 * half), _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32)));
+		len[half] = _mm512_cvtepi64_epi32(lens);
+		input[half] = _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32));
 	}
+	/* Whole vectors, as they are read: a load waits for two stores that it spans. */
+	_mm512_store_si512(args->len, _mm512_inserti64x4(_mm512_castsi256_si512(len[0]), len[1], 1));
+	_mm512_store_si512(args->input, _mm512_inserti64x4(_mm512_castsi256_si512(input[0]), input[1], 1));
 }
+
 /* Are all of them one shard? Then the latest of the packets' times is all it needs. */
 __attribute__((target("avx512f"))) static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
 {
@@ -348,7 +355,11 @@ static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *pack
 		j->counts.tier[j->tier] += n;
 		return;
 	}
-	hint_left(j, left, packets, shards);
+	if (j->hint.run) {
+		hint_left(j, left, packets, shards);
+		if (2 * (uint32_t)__builtin_popcount(left) > n)
+			j->alone = ALONE_PACKETS;
+	}
 	for (uint32_t i = 0; i < n; i++) {
 		if (left >> i & 1) {
 			run_one(j, shards[i], &packets[i], &results[i]);
@@ -365,7 +376,7 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 {
 	uint32_t i = 0;
 
-	while (j->run_lanes && n - i >= FEWEST_LANES) {
+	while (j->run_lanes && n - i >= FEWEST_LANES && !j->alone) {
 		uint32_t lanes = n - i < j->lanes ? n - i : j->lanes;
 
 		for (uint32_t k = i + lanes; k < n && k < i + 2 * j->lanes; k++)
@@ -379,5 +390,6 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 		if (i + PREFETCH_AHEAD < n)
 			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
 		jit_run(j, shards[i], &packets[i], &results[i]);
+		j->alone -= j->alone > 0;
 	}
 }

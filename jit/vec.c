@@ -6,50 +6,51 @@
  * whose computed offset does not lie inside is handed back, to be run alone from its start: nothing the region does has an effect, so
  * that is exact.
  *
- *     rdi args   rax, rdx scratch   rbx lanes handed back   r14, r15 lanes that return the two commonest constants
- *     rsi, rcx, r8-r13 masks of blocks to come (then the stack)   rbp the block's own
+ * Masks are in general registers, whose bits above the lanes are 0:
+ *
+ *     rax, rdx the ways out of a block   rcx its own   r11 lanes handed back   r9, r10 lanes that return the two commonest constants
+ *     rsi, r8, rbx, rbp, r12-r15 of blocks to come (then the stack)   rdi args
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "jit/vec_parts.h"
+#include "jit/vex.h"
 #include "jit/x86_encode.h"
 #include "vm/vfm.h"
 
-static const uint8_t mask_pool[VEC_MASK_POOL] = {RSI, RCX, R8, R9, R10, R11, R12, R13};
+static const uint8_t accumulators[VEC_ACCUMULATORS] = {R9, R10};
 
-/* ---- scalar instructions on masks ---- */
+/* The first of them callers do not want back; so few are enough for a few blocks. */
+#define FREE_POOL 2
+static const uint8_t pool[VEC_MAX_POOL] = {RSI, R8, RBX, RBP, R12, R13, R14, R15};
 
-static void rr(struct jit_buf *b, bool wide, unsigned opcode, uint8_t reg, uint8_t rm)
+/* ---- masks of lanes ---- */
+
+static void mask_move(struct jit_buf *b, uint8_t d, uint8_t s)
 {
-	x86_byte(b, 0x40u | (unsigned)wide << 3 | (reg >> 3u & 1) << 2 | (rm >> 3u & 1));
-	x86_byte(b, opcode);
-	x86_byte(b, 0xc0u | (reg & 7u) << 3 | (rm & 7u));
+	x86_rr(b, false, 0x89, s, d);
 }
 
-static void stack_op(struct jit_buf *b, unsigned opcode, uint8_t reg, uint32_t offset)
+static void mask_or(struct jit_buf *b, uint8_t d, uint8_t s)
 {
-	x86_byte(b, 0x40u | (reg >> 3u & 1) << 2);
-	x86_byte(b, opcode);
-	x86_byte(b, 0x80u | (reg & 7u) << 3 | RSP);
-	x86_byte(b, 0x24);
-	x86_word32(b, offset);
+	x86_rr(b, false, 0x09, s, d);
 }
 
-#define OP_MOV  0x89u /* to memory or rm */
-#define OP_LOAD 0x8bu
-#define OP_AND  0x21u
-#define OP_OR   0x09u
-
-/* d = ~not_ & with */
-static void and_not(struct jit_buf *b, uint8_t d, uint8_t not_, uint8_t with)
+static void mask_load(struct jit_buf *b, uint8_t d, uint32_t stack)
 {
-	rr(b, false, OP_MOV, not_, d);
-	x86_byte(b, 0x40u | (d >> 3u & 1)); /* not d */
-	x86_byte(b, 0xf7);
-	x86_byte(b, 0xd0u | (d & 7u));
-	rr(b, false, OP_AND, with, d);
+	x86_rm(b, false, 0x8b, d, RSP, (int32_t)stack);
+}
+
+static void mask_store(struct jit_buf *b, uint32_t stack, uint8_t s)
+{
+	x86_rm(b, false, 0x89, s, RSP, (int32_t)stack);
+}
+
+static void mask_or_stack(struct jit_buf *b, uint32_t stack, uint8_t s)
+{
+	x86_rm(b, false, 0x09, s, RSP, (int32_t)stack);
 }
 
 /* ---- constants and operands ---- */
@@ -139,8 +140,8 @@ static void load(struct vec *v, uint32_t id, const struct ir_value *x)
 		uint8_t low = v->isa->address(v->b, false, scratch(v, 0)), high = v->isa->address(v->b, true, scratch(v, 1));
 
 		/* Lanes that are not in the burst, or too short, stay out: the entry's mask is kept on the stack. */
-		stack_op(v->b, OP_LOAD, RDX, v->words_offset);
-		v->isa->gather(v, from, low, high, (int32_t)start, RDX);
+		mask_load(v->b, VEC_YES, v->words_offset);
+		v->isa->gather(v, from, low, high, (int32_t)start, VEC_YES);
 	}
 	cut(v, d, from, vec_part_bytes(x), start + 4 - vec_part_start(x) - vec_part_bytes(x));
 	put(v, id, d);
@@ -159,10 +160,9 @@ static void load_indexed(struct vec *v, uint32_t id, const struct ir_value *x, u
 		at = scratch(v, 0);
 	}
 	v->isa->op(b, EVEX_PSUBD, scratch(v, 1), v->isa->lengths(b, scratch(v, 1)), number(v, 4));
-	v->isa->compare(v, VFM_OP_JLE, at, reg(scratch(v, 1)));
-	and_not(b, RDX, RAX, mask);
-	rr(b, false, OP_OR, RDX, RBX);
-	rr(b, false, OP_AND, RAX, mask);
+	v->isa->compare(v, VFM_OP_JLE, at, reg(scratch(v, 1)), mask);
+	mask_or(b, VEC_LEFT, VEC_NO);
+	mask_move(b, mask, VEC_YES);
 	v->isa->widen(b, low, high, at);
 	v->isa->op(b, EVEX_PADDQ, low, low, reg(v->isa->address(b, false, scratch(v, 3))));
 	v->isa->op(b, EVEX_PADDQ, high, high, reg(v->isa->address(b, true, scratch(v, 3))));
@@ -271,7 +271,7 @@ static void return_constant(struct vec *v, uint32_t value, uint8_t mask)
 		return; /* results begin as 0 */
 	a = accumulator(v, value);
 	if (a >= 0) {
-		rr(v->b, false, OP_OR, mask, (uint8_t)(R14 + a));
+		mask_or(v->b, accumulators[a], mask);
 		return;
 	}
 	v->isa->result(v, number(v, value), mask);
@@ -299,7 +299,7 @@ static void reserve_mask(struct vec *v, uint32_t block)
 {
 	uint32_t word = 0;
 
-	for (unsigned i = 0; i < VEC_MASK_POOL; i++) {
+	for (unsigned i = 0; i < v->n_pool; i++) {
 		if (v->pool_used[i])
 			continue;
 		v->pool_used[i] = true;
@@ -309,7 +309,7 @@ static void reserve_mask(struct vec *v, uint32_t block)
 	while (v->word_used[word])
 		word++;
 	v->word_used[word] = 1;
-	v->mask_at[block] = (uint16_t)(1 + VEC_MASK_POOL + word);
+	v->mask_at[block] = (uint16_t)(1 + v->n_pool + word);
 }
 
 /* The lanes in the register go to the block. */
@@ -318,7 +318,7 @@ static void give(struct vec *v, uint32_t block, uint8_t mask)
 	bool first = v->mask_at[block] == 0;
 
 	if (v->state[block] != VEC_INSIDE) {
-		rr(v->b, false, OP_OR, mask, RBX);
+		mask_or(v->b, VEC_LEFT, mask);
 		return;
 	}
 	if (is_plain_return(v, block)) {
@@ -327,10 +327,10 @@ static void give(struct vec *v, uint32_t block, uint8_t mask)
 	}
 	if (first)
 		reserve_mask(v, block);
-	if (v->mask_at[block] <= VEC_MASK_POOL)
-		rr(v->b, false, first ? OP_MOV : OP_OR, mask, mask_pool[v->mask_at[block] - 1]);
+	if (v->mask_at[block] <= v->n_pool)
+		(first ? mask_move : mask_or)(v->b, pool[v->mask_at[block] - 1], mask);
 	else
-		stack_op(v->b, first ? OP_MOV : OP_OR, mask, word_offset(v, v->mask_at[block] - 1 - VEC_MASK_POOL));
+		(first ? mask_store : mask_or_stack)(v->b, word_offset(v, v->mask_at[block] - 1 - v->n_pool), mask);
 }
 
 /* Arguments of the edge, in the lanes of the mask; then the lanes go along it. */
@@ -368,32 +368,27 @@ static void branch(struct vec *v, uint32_t block, uint8_t mask)
 		y = b->a;
 		cond = ir_swapped(cond);
 	}
-	v->isa->compare(v, cond, in_reg(v, x, scratch(v, 0)), operand(v, y));
-	and_not(v->b, RDX, RAX, mask);
-	rr(v->b, false, OP_AND, mask, RAX);
-	/* Both registers are free of other use until both edges are done: moves use k1 and vectors only. */
-	take_edge(v, &b->succ[0], RAX);
-	take_edge(v, &b->succ[1], RDX);
+	v->isa->compare(v, cond, in_reg(v, x, scratch(v, 0)), operand(v, y), mask);
+	take_edge(v, &b->succ[0], VEC_YES);
+	take_edge(v, &b->succ[1], VEC_NO);
 }
 
 static void emit_block(struct vec *v, uint32_t block)
 {
 	const struct ir_block *b = &v->ir->blocks[block];
 	uint16_t at = v->mask_at[block];
-	uint8_t mask = RBP;
+	/* The block's own register: its place may be given to a successor while its mask is still read. */
+	uint8_t mask = VEC_OWN;
 
 	if (at == 0)
 		return; /* a plain return, or its predecessors left the region */
-	if (at <= VEC_MASK_POOL) {
-		mask = mask_pool[at - 1];
+	if (at <= v->n_pool) {
+		mask_move(v->b, mask, pool[at - 1]);
 		v->pool_used[at - 1] = false;
 	} else {
-		v->word_used[at - 1 - VEC_MASK_POOL] = 0;
-		stack_op(v->b, OP_LOAD, RAX, word_offset(v, at - 1 - VEC_MASK_POOL));
+		mask_load(v->b, mask, word_offset(v, at - 1 - v->n_pool));
+		v->word_used[at - 1 - v->n_pool] = 0;
 	}
-	/* The block's own register: its place may be given to a successor while its mask is still read. */
-	rr(v->b, false, OP_MOV, at <= VEC_MASK_POOL ? mask : RAX, RBP);
-	mask = RBP;
 	for (uint32_t id = b->first + b->n_params; id < b->first + b->n_values; id++)
 		if (v->needed[id] && v->ir->values[id].op != IR_CONST)
 			compute(v, id, mask);
@@ -404,77 +399,60 @@ static void emit_block(struct vec *v, uint32_t block)
 	} else if (vec_takes(v->ir, block, 0) || vec_takes(v->ir, block, 1)) {
 		take_edge(v, &b->succ[vec_takes(v->ir, block, 0) ? 0 : 1], mask);
 	} else {
-		rr(v->b, false, OP_OR, mask, RBX); /* never: something before always faults */
+		mask_or(v->b, VEC_LEFT, mask); /* never: something before always faults */
 	}
 }
 
 /* ---- frame ---- */
 
-static const uint8_t saved[] = {RBX, RBP, R12, R13, R14, R15};
+static void push_or_pop(struct jit_buf *b, unsigned opcode, uint8_t r)
+{
+	x86_rex(b, false, 0, 0, r);
+	x86_byte(b, opcode | (r & 7u));
+}
 
 static void emit_entry(struct vec *v, uint32_t frame)
 {
 	struct jit_buf *b = v->b;
 	uint8_t low = 0, high = 0;
 
-	for (unsigned i = 0; i < sizeof(saved); i++) {
-		if (saved[i] >= 8)
-			x86_byte(b, 0x41);
-		x86_byte(b, 0x50u | (saved[i] & 7u));
-	}
-	rr(b, true, OP_MOV, RSP, RAX); /* old stack pointer, kept at the frame's top */
-	x86_byte(b, 0x48);             /* sub rsp, frame */
-	x86_byte(b, 0x81);
-	x86_byte(b, 0xec);
+	for (unsigned i = FREE_POOL; i < v->n_pool; i++)
+		push_or_pop(b, 0x50, pool[i]);
+	x86_move(b, RAX, RSP);         /* old stack pointer, kept at the frame's top */
+	x86_rr(b, true, 0x81, 5, RSP); /* sub rsp, frame */
 	x86_word32(b, frame);
-	x86_byte(b, 0x48); /* and rsp, -64 */
-	x86_byte(b, 0x83);
-	x86_byte(b, 0xe4);
+	x86_rr(b, true, 0x83, 4, RSP); /* and rsp, -64 */
 	x86_byte(b, 0xc0);
-	x86_byte(b, 0x48); /* mov [rsp + frame - 72], rax */
-	x86_byte(b, 0x89);
-	x86_byte(b, 0x84);
-	x86_byte(b, 0x24);
-	x86_word32(b, frame - 72);
+	x86_rm(b, true, 0x89, RAX, RSP, (int32_t)frame - 72);
 	v->isa->enter(b);
-	rr(b, false, 0x31, R14, R14);
-	rr(b, false, 0x31, R15, R15);
-	/* Long enough: into the entry's mask, eax; the others are handed back. */
-	v->isa->compare(v, VFM_OP_JGE, v->isa->lengths(b, scratch(v, 0)), number(v, v->guard));
-	and_not(b, RBX, RAX, RSI);
-	rr(b, false, OP_AND, RSI, RAX);
-	stack_op(b, OP_MOV, RAX, v->words_offset);
-	rr(b, false, OP_MOV, RAX, RDX);
+	mask_move(b, VEC_OWN, RSI);
+	for (unsigned i = 0; i < VEC_ACCUMULATORS; i++)
+		x86_rr(b, false, 0x31, accumulators[i], accumulators[i]);
+	/* Long enough: into the entry's mask; the others are handed back. */
+	v->isa->compare(v, VFM_OP_JGE, v->isa->lengths(b, scratch(v, 0)), number(v, v->guard), VEC_OWN);
+	mask_move(b, VEC_LEFT, VEC_NO);
+	mask_move(b, VEC_OWN, VEC_YES);
+	mask_store(b, v->words_offset, VEC_OWN);
 	if (v->n_windows) {
 		low = v->isa->address(b, false, scratch(v, 0));
 		high = v->isa->address(b, true, scratch(v, 1));
 	}
 	for (uint32_t w = 0; w < v->n_windows; w++)
-		v->isa->gather(v, (uint8_t)(v->isa->first_window + w), low, high, (int32_t)v->window_start[w], RDX);
+		v->isa->gather(v, (uint8_t)(v->isa->first_window + w), low, high, (int32_t)v->window_start[w], VEC_OWN);
 }
 
 static void emit_exit(struct vec *v, uint32_t frame)
 {
 	struct jit_buf *b = v->b;
 
-	for (uint32_t i = 0; i < v->n_accumulated; i++) {
-		v->isa->result(v, number(v, v->accumulated[i]), (uint8_t)(R14 + i));
-	}
+	for (uint32_t i = 0; i < v->n_accumulated; i++)
+		v->isa->result(v, number(v, v->accumulated[i]), accumulators[i]);
 	v->isa->leave(b);
-	rr(b, false, OP_MOV, RBX, RAX);
-	x86_byte(b, 0x48); /* mov rsp, [rsp + frame - 72] */
-	x86_byte(b, 0x8b);
-	x86_byte(b, 0xa4);
-	x86_byte(b, 0x24);
-	x86_word32(b, frame - 72);
-	for (unsigned i = sizeof(saved); i-- > 0;) {
-		if (saved[i] >= 8)
-			x86_byte(b, 0x41);
-		x86_byte(b, 0x58u | (saved[i] & 7u));
-	}
-	x86_byte(b, 0xc5); /* vzeroupper */
-	x86_byte(b, 0xf8);
-	x86_byte(b, 0x77);
+	mask_move(b, RAX, VEC_LEFT);
+	x86_rm(b, true, 0x8b, RSP, RSP, (int32_t)frame - 72);
+	for (unsigned i = v->n_pool; i-- > FREE_POOL;)
+		push_or_pop(b, 0x58, pool[i]);
+	vex_zero_upper(b);
 	x86_byte(b, 0xc3);
 }
 
@@ -498,10 +476,10 @@ static void emit(struct vec *v)
 
 	v->words_offset = v->places.n_slots * v->isa->bytes;
 	frame = (v->words_offset + 4 + 4 * v->mask_words + 72 + 8 + 63) / 64 * 64 + 64;
+	v->n_pool = v->ir->n_blocks <= FREE_POOL + 4 ? FREE_POOL : VEC_MAX_POOL;
 	make_constants(v);
 	emit_entry(v, frame);
-	stack_op(v->b, OP_LOAD, RDX, v->words_offset);
-	give(v, 0, RDX);
+	give(v, 0, VEC_OWN);
 	for (uint32_t i = 0; i < v->ir->n_blocks && !v->b->failed; i++)
 		if (v->state[i] == VEC_INSIDE)
 			emit_block(v, i);

@@ -9,8 +9,6 @@
 
 enum { SCRATCH = 11, UPPER = SCRATCH + 3, MASK = SCRATCH + 4 };
 
-#define ALL_LANES 0xff
-
 static struct evex_src reg(uint8_t r)
 {
 	return (struct evex_src){EVEX_REG, r};
@@ -51,9 +49,10 @@ static void result(const struct vec *v, struct evex_src s, uint8_t mask)
 }
 
 /* Without sign there is but equality: a <= s where the lesser of them is a. */
-static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s)
+static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s, uint8_t mask)
 {
 	bool negate = cond == VFM_OP_JNE || cond == VFM_OP_JGT || cond == VFM_OP_JLT;
+	uint8_t where = negate ? VEC_NO : VEC_YES, elsewhere = negate ? VEC_YES : VEC_NO;
 
 	if (cond == VFM_OP_JEQ || cond == VFM_OP_JNE) {
 		vex_op(v->b, VEX_PCMPEQD, MASK, a, s);
@@ -61,11 +60,10 @@ static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_sr
 		vex_op(v->b, cond == VFM_OP_JLE || cond == VFM_OP_JGT ? VEX_PMINUD : VEX_PMAXUD, MASK, a, s);
 		vex_op(v->b, VEX_PCMPEQD, MASK, MASK, reg(a));
 	}
-	vex_signs32(v->b, RAX, MASK);
-	if (negate) {
-		x86_rr(v->b, false, 0x81, 6, RAX); /* xor eax, imm32 */
-		x86_word32(v->b, ALL_LANES);
-	}
+	vex_signs32(v->b, where, MASK);
+	x86_rr(v->b, false, 0x21, mask, where); /* and */
+	x86_rr(v->b, false, 0x89, mask, elsewhere);
+	x86_rr(v->b, false, 0x31, where, elsewhere); /* xor */
 }
 
 static void load_args(struct jit_buf *b, uint8_t d, uint32_t offset)
@@ -119,7 +117,6 @@ static void leave(struct jit_buf *b)
 }
 
 static const uint8_t values[] = {0, 1, 2, 3, 4, 5};
-
 static void store(struct jit_buf *b, uint32_t stack, uint8_t s)
 {
 	vex_store(b, RSP, (int32_t)stack, s);

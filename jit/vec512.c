@@ -4,6 +4,7 @@
  *     28, 29 addresses of lanes 0-7, 8-15   30 lengths   31 results   k1, k2 scratch
  */
 #include "jit/vec_parts.h"
+#include "jit/vex.h"
 #include "jit/x86_encode.h"
 
 enum { SCRATCH = 24, ADDRESSES = 28, LENGTHS = 30, RESULTS = 31 };
@@ -29,10 +30,12 @@ static void result(const struct vec *v, struct evex_src s, uint8_t mask)
 	blend(v, RESULTS, s, mask);
 }
 
-static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s)
+static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s, uint8_t mask)
 {
 	evex_compare(v->b, 1, cond, a, s);
-	evex_mask_to(v->b, RAX, 1);
+	evex_mask_to(v->b, VEC_YES, 1);
+	vex_and_not(v->b, VEC_NO, VEC_YES, mask);
+	x86_rr(v->b, false, 0x21, mask, VEC_YES); /* and */
 }
 
 static void load_args(struct jit_buf *b, uint8_t d, uint32_t offset)
@@ -59,10 +62,7 @@ static void gather(const struct vec *v, uint8_t d, uint8_t low, uint8_t high, in
 	struct jit_buf *b = v->b;
 
 	evex_mask_from(b, 1, mask);
-	x86_rr(b, false, 0x89, mask, RAX);
-	x86_rr(b, false, 0xc1, 5, RAX); /* shr eax, 8 */
-	x86_byte(b, 8);
-	evex_mask_from(b, 2, RAX);
+	evex_mask_shift(b, 2, 1, 8);
 	evex_op(b, EVEX_PXORD, d, d, reg(d));
 	evex_op(b, EVEX_PXORD, SCRATCH + 3, SCRATCH + 3, reg(SCRATCH + 3));
 	evex_gather(b, d, low, offset, 1);

@@ -12,8 +12,11 @@ enum vec_state { VEC_UNREACHED, VEC_INSIDE = JIT_FLAT, VEC_OUTSIDE };
 
 #define VEC_MAX_WINDOWS  8
 #define VEC_ACCUMULATORS 2
-#define VEC_MASK_POOL    8
+#define VEC_MAX_POOL     8
 #define VEC_CONSTANTS    256 /* remembered, so that most stand in the code once */
+
+/* Registers with masks: the ways out of a block, its own, lanes to be handed back. */
+enum { VEC_YES = 0, VEC_NO = 2, VEC_OWN = 1, VEC_LEFT = 11 };
 
 struct vec_isa;
 
@@ -31,7 +34,8 @@ struct vec {
 	uint32_t guard; /* packets this long, at least */
 	/* Masks of blocks to come: where (0: none yet; 1 .. POOL: register; above: stack word). */
 	uint16_t *mask_at; /* [block] */
-	bool pool_used[VEC_MASK_POOL];
+	bool pool_used[VEC_MAX_POOL];
+	uint8_t n_pool;
 	uint32_t mask_words; /* of the stack */
 	uint8_t *word_used;
 	uint32_t words_offset;
@@ -44,10 +48,10 @@ struct vec {
 	uint32_t swap, bits; /* constants: bytes of each 32 bits reversed; AVX2: bit i in lane i */
 };
 
-/* ---- instructions on all lanes; a mask of lanes is in a general register, whose upper bits are 0 ---- */
+/* ---- instructions on all lanes, and on masks of lanes ---- */
 
 /* Second operands are those of evex.h: a register, the stack, a constant as wide as its lanes or (AVX-512) as one, repeated. Registers from
- * scratch on, five, are never given to values; functions that take a mask use the last two of them, rax, k1 and k2. */
+ * scratch on, five, are never given to values; functions that take a mask use the last two of them. */
 struct vec_isa {
 	enum jit_tier tier;
 	uint8_t lanes;
@@ -66,8 +70,8 @@ struct vec_isa {
 	void (*blend)(const struct vec *v, uint8_t d, struct evex_src s, uint8_t mask);
 	/* The lanes of the mask return s. */
 	void (*result)(const struct vec *v, struct evex_src s, uint8_t mask);
-	/* eax = lanes where (a cond s), without sign. Uses the last scratch. */
-	void (*compare)(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s);
+	/* VEC_YES = lanes of the mask, VEC_OWN or another, where (a cond s), without sign; VEC_NO = its other lanes. */
+	void (*compare)(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s, uint8_t mask);
 	/* d = field of the arguments at an offset. */
 	void (*load_args)(struct jit_buf *b, uint8_t d, uint32_t offset);
 	/* The register with packets' lengths, with addresses of the lower or upper half of the lanes: maybe d, which is loaded. */

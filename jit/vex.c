@@ -163,6 +163,13 @@ void vex_widen(struct jit_buf *b, uint8_t d, uint8_t s)
 	instruction(b, &f, d, 0, in_reg(s), 0);
 }
 
+void vex_and_not(struct jit_buf *b, uint8_t d, uint8_t not_, uint8_t s)
+{
+	static const struct form f = {.map = MAP_0F38, .opcode = 0xf2, .half = true, .plain = true};
+
+	instruction(b, &f, d, not_, in_reg(s), 0);
+}
+
 void vex_zero_upper(struct jit_buf *b)
 {
 	x86_byte(b, 0xc5);

@@ -51,6 +51,8 @@ void vex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s);
 void vex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s);
 /* Each of 4 low 32-bit numbers of s to 64 bits. */
 void vex_widen(struct jit_buf *b, uint8_t d, uint8_t s);
+/* General registers of 32 bits: d = ~not_ & s (BMI1). */
+void vex_and_not(struct jit_buf *b, uint8_t d, uint8_t not_, uint8_t s);
 /* Upper halves of all registers to 0: before code that uses the lower ones alone. */
 void vex_zero_upper(struct jit_buf *b);
 

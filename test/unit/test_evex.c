@@ -350,6 +350,8 @@ static void masks(void **state)
 			expect("kmovw k%u, %s", k, gprs32[g]);
 			evex_mask_to(&code, g, k);
 			expect("kmovw %s, k%u", gprs32[g], k);
+			evex_mask_shift(&code, k, g % 8, (uint8_t)(g + 1));
+			expect("kshiftrw k%u, k%u, 0x%x", k, g % 8, g + 1);
 		}
 }
 

@@ -124,6 +124,8 @@ static void moves(void **state)
 			expect("vmovmskps %s, ymm%u", gprs32[s], d);
 			vex_signs64(&code, s, d);
 			expect("vmovmskpd %s, ymm%u", gprs32[s], d);
+			vex_and_not(&code, d, s, (uint8_t)(15 - d));
+			expect("andn %s, %s, %s", gprs32[d], gprs32[s], gprs32[15 - d]);
 		}
 	}
 	vex_zero_upper(&code);
