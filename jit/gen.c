@@ -15,8 +15,6 @@
 #include "vm/packet.h"
 #include "vm/vfm.h"
 
-#define REGS 32 /* places: registers first, then slots */
-
 struct stub {
 	uint32_t label;
 	uint32_t block;
@@ -43,8 +41,7 @@ struct gen {
 	uint32_t known;    /* the packet is at least this long here */
 	struct stub *stubs;
 	uint32_t n_stubs;
-	/* Parallel moves: for each place. */
-	uint32_t *readers, *source, *pending, *ready;
+	struct jit_moves moves;
 };
 
 enum { FAULT_BOUNDS, FAULT_DIVISION, FAULT_LIMIT };
@@ -96,94 +93,19 @@ static void put(struct gen *g, uint32_t v, uint8_t reg)
 		g->t->store_slot(g->b, p->slot, reg);
 }
 
-/* ---- parallel moves ---- */
-
-static uint32_t place_id(const struct jit_place *p)
-{
-	return p->reg != JIT_NO_REG ? p->reg : REGS + p->slot;
-}
-
-static void move_place(struct gen *g, uint32_t d, uint32_t s)
-{
-	uint8_t via = g->t->scratch[0];
-
-	if (d < REGS && s < REGS)
-		g->t->move(g->b, (uint8_t)d, (uint8_t)s);
-	else if (d < REGS)
-		g->t->load_slot(g->b, (uint8_t)d, s - REGS);
-	else if (s < REGS)
-		g->t->store_slot(g->b, d - REGS, (uint8_t)s);
-	else {
-		g->t->load_slot(g->b, via, s - REGS);
-		g->t->store_slot(g->b, d - REGS, via);
-	}
-}
-
-/* What is left when nothing is ready are cycles, each place with one reader. Goes once round the one through first. */
-static void move_cycle(struct gen *g, uint32_t first, uint8_t spare)
-{
-	uint32_t at = first;
-
-	move_place(g, spare, first);
-	for (;;) {
-		uint32_t from = g->source[at];
-
-		g->source[at] = IR_NONE;
-		g->readers[from]--;
-		if (from == first) {
-			move_place(g, at, spare);
-			return;
-		}
-		move_place(g, at, from);
-		at = from;
-	}
-}
-
-/* Does pending[0 .. n): each place d gets what is in source[d], all at once. No move names spare. Leaves readers and source clear. */
-static void move_all(struct gen *g, uint32_t n, uint8_t spare)
-{
-	uint32_t n_ready = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		g->readers[g->source[g->pending[i]]]++;
-	for (uint32_t i = 0; i < n; i++)
-		if (g->readers[g->pending[i]] == 0)
-			g->ready[n_ready++] = g->pending[i];
-	while (n_ready) {
-		uint32_t d = g->ready[--n_ready], s = g->source[d];
-
-		move_place(g, d, s);
-		g->source[d] = IR_NONE;
-		if (--g->readers[s] == 0 && g->source[s] != IR_NONE)
-			g->ready[n_ready++] = s;
-	}
-	for (uint32_t i = 0; i < n; i++)
-		if (g->source[g->pending[i]] != IR_NONE)
-			move_cycle(g, g->pending[i], spare);
-}
-
-static uint32_t add_move(struct gen *g, uint32_t d, uint32_t s, uint32_t n)
-{
-	if (d == s)
-		return n;
-	g->source[d] = s;
-	g->pending[n] = d;
-	return n + 1;
-}
-
 /* Arguments of an edge to the parameters of its target. */
 static void pass_args(struct gen *g, const struct ir_succ *s)
 {
 	const struct ir_block *to = &g->ir->blocks[s->block];
-	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < to->n_params; i++) {
 		uint32_t arg = g->ir->args[s->args + i];
 
 		if (g->needed[to->first + i] && !is_const(g, arg))
-			n = add_move(g, place_id(&g->places.at[to->first + i]), place_id(&g->places.at[arg]), n);
+			jit_moves_add(&g->moves, jit_place_number(&g->places.at[to->first + i]),
+				      jit_place_number(&g->places.at[arg]));
 	}
-	move_all(g, n, g->t->scratch[1]);
+	jit_moves_do(&g->moves, g->t, g->b, g->t->scratch[1]);
 	for (uint32_t i = 0; i < to->n_params; i++) {
 		uint32_t arg = g->ir->args[s->args + i], param = to->first + i;
 		uint8_t reg = result_reg(g, param);
@@ -200,13 +122,11 @@ static void pass_args(struct gen *g, const struct ir_succ *s)
 /* Puts up to two values into argument registers. */
 static void pass_operands(struct gen *g, uint32_t a, uint8_t a_reg, uint32_t b, uint8_t b_reg)
 {
-	uint32_t n = 0;
-
 	if (a != IR_NONE && !is_const(g, a))
-		n = add_move(g, a_reg, place_id(&g->places.at[a]), n);
+		jit_moves_add(&g->moves, a_reg, jit_place_number(&g->places.at[a]));
 	if (b != IR_NONE && !is_const(g, b))
-		n = add_move(g, b_reg, place_id(&g->places.at[b]), n);
-	move_all(g, n, g->t->scratch[0]);
+		jit_moves_add(&g->moves, b_reg, jit_place_number(&g->places.at[b]));
+	jit_moves_do(&g->moves, g->t, g->b, g->t->scratch[0]);
 	if (a != IR_NONE && is_const(g, a))
 		g->t->set(g->b, a_reg, g->ir->values[a].imm);
 	if (b != IR_NONE && is_const(g, b))
@@ -618,20 +538,11 @@ static int chain_joined(struct gen *g)
 	return 0;
 }
 
-static int alloc_moves(struct gen *g)
+static int alloc_body(struct gen *g)
 {
-	size_t places = REGS + g->places.n_slots;
-
 	g->labels = malloc(g->ir->n_blocks * sizeof(*g->labels));
 	g->stubs = malloc(g->ir->n_blocks * sizeof(*g->stubs));
-	g->readers = calloc(places, sizeof(*g->readers));
-	g->source = malloc(places * sizeof(*g->source));
-	g->pending = malloc(places * sizeof(*g->pending));
-	g->ready = malloc(places * sizeof(*g->ready));
-	if (!g->labels || !g->stubs || !g->readers || !g->source || !g->pending || !g->ready)
-		return -ENOMEM;
-	memset(g->source, 0xff, places * sizeof(*g->source));
-	return 0;
+	return g->labels && g->stubs ? jit_moves_init(&g->moves, g->places.n_slots) : -ENOMEM;
 }
 
 static void free_body(struct gen *g)
@@ -640,10 +551,7 @@ static void free_body(struct gen *g)
 	free(g->joined);
 	free(g->labels);
 	free(g->stubs);
-	free(g->readers);
-	free(g->source);
-	free(g->pending);
-	free(g->ready);
+	jit_moves_fini(&g->moves);
 }
 
 static int gen_body(struct gen *g, bool checked)
@@ -651,7 +559,7 @@ static int gen_body(struct gen *g, bool checked)
 	int err = jit_alloc(g->ir, g->needed, g->calls ? &g->t->calling : &g->t->leaf, false, g->tests, &g->places);
 
 	if (!err)
-		err = alloc_moves(g);
+		err = alloc_body(g);
 	if (!err && g->tests)
 		err = chain_joined(g);
 	if (!err)

@@ -4,6 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
+ *     moves.c     values to where they are wanted, all at once
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     vec_parts.h  many packets at once
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
@@ -226,6 +227,30 @@ extern const struct jit_target jit_x86, jit_arm64;
 void jit_x86_link(struct jit_buf *b);
 uint32_t jit_x86_items_at_once(void);
 void jit_x86_decide(struct jit_buf *b, const struct jit_decision *d);
+
+/* ---- parallel moves between places ---- */
+
+#define JIT_PLACE_REGS 32 /* places are numbered: registers first, then slots */
+
+struct jit_moves {
+	uint32_t *readers, *source, *pending, *ready; /* for each place; between uses nothing reads and nothing is a source */
+	uint32_t n;                                   /* pending */
+	const struct jit_target *t;
+	struct jit_buf *b;
+};
+
+static inline uint32_t jit_place_number(const struct jit_place *p)
+{
+	return p->reg != JIT_NO_REG ? p->reg : JIT_PLACE_REGS + p->slot;
+}
+
+/* 0 or -ENOMEM; jit_moves_fini() in any case. */
+int jit_moves_init(struct jit_moves *m, uint32_t n_slots);
+void jit_moves_fini(struct jit_moves *m);
+/* Place d is to get what is in s. */
+void jit_moves_add(struct jit_moves *m, uint32_t d, uint32_t s);
+/* Does what was added, all at once. spare: a register that none of it names, and not scratch[0] where slots move. */
+void jit_moves_do(struct jit_moves *m, const struct jit_target *t, struct jit_buf *b, uint8_t spare);
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);

@@ -55,6 +55,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	uint32_t len = size ? data[0] : 0;
 	struct vfm_reject why;
+	enum jit_tier best;
 	struct program *p;
 
 	if (size < 1u + len || size > VFM_MAX_PROGRAM_BYTES)
@@ -62,8 +63,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	p = program_new(data + 1 + len, (uint32_t)size - 1 - len, 0, &why);
 	if (!p)
 		return 0;
-	for (int tier = JIT_SCALAR; is_small(p) && tier <= (int)jit_best_tier(); tier++)
+	unsetenv("VFM_JIT");
+	best = jit_best_tier();
+	for (int tier = JIT_SCALAR; is_small(p) && tier <= (int)best; tier++) {
+		/* Lowers the instructions that are used, too. */
+		setenv("VFM_JIT", jit_tier_name((enum jit_tier)tier), 1);
 		check_tier(p, (enum jit_tier)tier, data + 1, len);
+	}
 	program_free(p);
 	return 0;
 }

@@ -1,5 +1,5 @@
 /* The compiler against the plain machine: generated programs and packets, every tier of this CPU, verdicts, errors and tables.
- *   TEST_SEED=N   the one case with that seed        TEST_ALL=1   many more cases
+ *   TEST_SEED=N   the one case with that seed        TEST_ALL=1   many more cases        TEST_SHARE=K/N   part K of N, from 0, of the cases
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -208,13 +208,16 @@ static void for_programs(void (*check)(uint64_t seed, enum jit_tier tier))
 	const char *one = getenv("TEST_SEED");
 	uint64_t n = one ? 1 : getenv("TEST_ALL") ? ALL_PROGRAMS : SHORT_PROGRAMS;
 	enum jit_tier best = jit_best_tier();
+	unsigned share = 0, shares = 1;
 
+	if (getenv("TEST_SHARE") && (sscanf(getenv("TEST_SHARE"), "%u/%u", &share, &shares) != 2 || share >= shares))
+		fail_msg("TEST_SHARE is to be K/N, K from 0 to N - 1");
 	if (best == JIT_INTERP) {
 		print_message("SKIP no compiler for this CPU\n");
 		skip();
 	}
 	memset(&seen, 0, sizeof(seen));
-	for (uint64_t i = 0; i < n; i++) {
+	for (uint64_t i = one ? 0 : share; i < n; i += shares) {
 		running_seed = one ? strtoull(one, NULL, 0) : i + 1;
 		for (int tier = JIT_SCALAR; tier <= (int)best; tier++) {
 			/* Lowers the instructions that are used, too. */
