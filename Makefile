@@ -105,7 +105,7 @@ objs = $(patsubst %.c,$(OBJ)/%.o,$(1))
 sim_src := state/config.c $(patsubst %,node/%.c,feed log member node outbox owner replica steerer) $(patsubst %,controller/%.c,placement reconciler store_memory) $(wildcard test/sim/lib/*.c)
 sim_objs := $(patsubst %.c,$(OBJ)/removable/%.o,$(sim_src))
 faulty_objs := $(patsubst %.c,$(OBJ)/faulty/%.o,$(call lib_src,analysis))
-faulty := $(patsubst %,$(B)/faulty/test_%,analysis certificate split_sound steering)
+faulty := $(patsubst %,$(B)/faulty/test_%,analysis certificate certificate_examples split_sound steering)
 all_objs := $(call objs,$(sources))
 
 .PHONY: all bins model demo test test-all bench fuzz fuzz-bins mutants lint fmt deps install clean help docs

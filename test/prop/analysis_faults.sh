@@ -47,6 +47,7 @@ each owned key projects to where the packet went|split_sound|CHECK_NO_KEYS|proje
 split is flat|split_sound|STORE_IS_NO_UPDATE,CHECK_NO_CONFIG|split [0-9]+ \([-0-9]+\), flat|of the flat machine is not in|in two shards
 merged statistics are the flat table's|split_sound|ANY_STORES_MERGE|is not in the merged shards
 no changed certificate gets past the checker|certificate|CHECK_NO_KEYS|accepted, but
+no changed certificate of an example does|certificate_examples|CHECK_NO_KEYS|accepted, but
 the steering program gives what the keys say|steering|STEER_BESIDE,CHECK_NO_KEYS|but the packet is steered by
 TABLE
 
