@@ -34,11 +34,27 @@ enum split_verdict { SPLIT_STATELESS, SPLIT_PARTITIONABLE, SPLIT_CONDITIONAL, SP
 
 #define SPLIT_MAX_OTHERS 7
 
+/* What the search may give up on large programs: M(NAME, what it did). */
+#define SPLIT_LIMITS(M) \
+	M(SITES, "a certificate cannot list more than 4096 configuration and statistics sites, so none was tried") \
+	M(FORMS, "more than 256 forms of keys: common fields were looked for in the first 256 only") \
+	M(FIELDS, "more than 64 ways to steer: the others were not tried") \
+	M(PATHS, \
+	  "more than 50000 blocks, or 2000 one after the other, on the way to the accesses: other paths were not looked at") \
+	M(STEER, \
+	  "a steering program of more than 4096 bytes, or for an expression more than 100 operations deep, was not written") \
+	M(CHECKER, "a certificate was not taken because proving it takes more than the checker's bounds")
+
+#define SPLIT_LIMIT_ENUM(name, text) SPLIT_LIMIT_##name,
+enum split_limit { SPLIT_LIMITS(SPLIT_LIMIT_ENUM) SPLIT_LIMIT_COUNT };
+#undef SPLIT_LIMIT_ENUM
+
 /* The answer to "may it be split". */
 struct split {
 	enum split_verdict verdict;
 	struct cert *cert; /* proved; NULL when pinned. A stateless program has one without rows */
 	uint32_t tried;    /* candidates given to the checker */
+	uint32_t limits;   /* what was given up: bit SPLIT_LIMIT_x */
 	uint32_t n_others; /* by split_alternatives: other proved certificates */
 	struct cert *others[SPLIT_MAX_OTHERS];
 	char reason[256]; /* pinned: why the last candidate was refused */
@@ -60,5 +76,6 @@ int split_alternatives(const struct ir *ir, const struct objects *o, struct spli
 void split_take(struct split *s, uint32_t i);
 void split_fini(struct split *s);
 const char *split_name(enum split_verdict v);
+const char *split_limit_text(enum split_limit l);
 
 #endif

@@ -74,6 +74,9 @@ bool cert_project(const struct cert *c, uint8_t table, uint64_t key, uint64_t *o
 /* The list entry of the site at pc, NULL: the site is owned. */
 const struct cert_site *cert_site_at(const struct cert *c, uint32_t pc);
 
+/* What the reason ends with if the program is beyond the checker's bounds. */
+#define CERT_BOUNDS_WORDS "too large or too tangled for the checker's bounds"
+
 /* Proves the certificate for the program. 0, or -EINVAL (refused) with the reason in words, or -ENOMEM. Time and memory are linear in
  * the program for programs of ordinary shape; what exceeds the checker's bounds is refused. */
 int cert_check(const struct cert *c, const struct program *p, char *why, size_t why_bytes);

@@ -365,6 +365,7 @@ static bool prepare(struct finder *f, int *err)
 {
 	const struct analysis *a = f->a;
 	bool *owned = calloc(a->ir->n_values + 1ul, sizeof(*owned));
+	uint32_t limits = 0;
 	bool fits = true;
 
 	f->seen = calloc(STEER_MAX_SEEN, sizeof(*f->seen));
@@ -379,7 +380,7 @@ static bool prepare(struct finder *f, int *err)
 			owned[a->objects.items[i].sites[j]] = true;
 	}
 	if (!*err && fits)
-		*err = steer_survey(a->ir, owned, f->seen, &f->n_seen);
+		*err = steer_survey(a->ir, owned, f->seen, &f->n_seen, &limits);
 	free(owned);
 	return !*err && fits;
 }

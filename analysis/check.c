@@ -179,7 +179,7 @@ static int visit_steer(void *arg, const struct flow_visit *v)
 static int flow_error(struct checker *c, int err, const char *what)
 {
 	if (err == -E2BIG)
-		return refuse(c, "the %s is too large or too tangled for the checker's bounds", what);
+		return refuse(c, "the %s is " CERT_BOUNDS_WORDS, what);
 	return err;
 }
 
@@ -509,7 +509,7 @@ static int check_all(struct checker *c)
 		err = check_pairs(c);
 	/* Conclusions drawn from a failed pool mean nothing. */
 	if (!err && term_pool_failed(c->pool))
-		err = refuse(c, "the program is too large or too tangled for the checker's bounds");
+		err = refuse(c, "the program is " CERT_BOUNDS_WORDS);
 	return err;
 }
 

@@ -6,7 +6,7 @@
 
 #include "analysis/check_region.h"
 
-#define MAX_STATE_BYTES (512u << 20)
+#define MAX_STATE_BYTES (128u << 20)
 #define MAX_VISITS      200 /* of one block; facts and alternatives settle long before in any program of sense */
 
 /* State at the start of a basic block. */

@@ -41,6 +41,7 @@ void demand_clear(struct demand *d)
 		d->gated[d->gates[i]] = false;
 	memset(d->objects_read, 0, d->objects->n);
 	d->n_touched = d->n_gates = 0;
+	d->decided = false;
 }
 
 void demand_add(struct demand *d, uint32_t value, uint64_t bits)
@@ -190,6 +191,9 @@ static void add_param(struct demand *d, uint32_t value, uint64_t bits)
 /* What may decide whether anything runs: branches, and what may fault. All of it is more than needed, never less. */
 static void add_decisions(struct demand *d)
 {
+	if (d->decided)
+		return;
+	d->decided = true;
 	for (uint32_t b = 0; b < d->ir->n_blocks; b++)
 		if (d->ir->blocks[b].term == IR_BRANCH) {
 			demand_add(d, d->ir->blocks[b].a, UINT64_MAX);

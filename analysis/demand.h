@@ -25,6 +25,7 @@ struct demand {
 	uint32_t n_queue;
 	uint32_t *gates; /* [n_blocks] blocks with gated set */
 	uint32_t n_gates;
+	bool decided;          /* every branch is demanded */
 	uint8_t *objects_read; /* [objects->n] its contents are demanded */
 };
 

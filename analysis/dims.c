@@ -7,6 +7,8 @@
 #include "analysis/demand.h"
 #include "analysis/stages.h"
 
+#define TOGETHER 16 /* sites: of objects with more, one slice is taken for each block */
+
 /* The packet bytes of one slice. */
 struct footprint {
 	uint8_t mask[DEMAND_PACKET_BYTES];
@@ -236,17 +238,23 @@ static enum object_scope scope_of(const struct object *o, const struct dims *d)
 	return is_per_flow(d) ? SCOPE_PER_FLOW : SCOPE_MULTI_FLOW;
 }
 
+/* Each site's slice is taken by itself; of objects with many sites, those of one block together, which costs one slice a block and may
+ * show neighbouring bytes of two keys as one dimension. */
 static void find_object(struct demand *d, const struct object *o, struct object_stages *s, struct footprint *f)
 {
 	s->symmetric = true;
-	for (uint32_t i = 0; i < o->n_sites; i++) {
-		uint32_t key = d->ir->values[o->sites[i]].a;
+	for (uint32_t i = 0; i < o->n_sites;) {
+		uint32_t block = ir_block_of(d->ir, o->sites[i]);
 
 		demand_clear(d);
-		demand_add(d, key, UINT64_MAX);
+		do {
+			uint32_t key = d->ir->values[o->sites[i++]].a;
+
+			demand_add(d, key, UINT64_MAX);
+			s->symmetric = s->symmetric && symmetric_value(d->ir, key);
+		} while (o->n_sites > TOGETHER && i < o->n_sites && ir_block_of(d->ir, o->sites[i]) == block);
 		demand_run(d);
-		collect(&s->dims, d, ir_block_of(d->ir, o->sites[i]), NULL, f);
-		s->symmetric = s->symmetric && symmetric_value(d->ir, key);
+		collect(&s->dims, d, block, NULL, f);
 	}
 	qsort(s->dims.items, s->dims.n, sizeof(s->dims.items[0]), by_place);
 	s->symmetric = s->symmetric && s->dims.n;

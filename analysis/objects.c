@@ -125,15 +125,59 @@ static void keep_partials_apart(struct objects *all)
 			all->items[i].kind = OBJECT_OWNED;
 }
 
+/* One site and what is known of its key. */
+struct keyed {
+	uint8_t table;
+	uint32_t at; /* index of the site */
+	struct ir_fact fact;
+};
+
+static int by_fact(const void *x, const void *y)
+{
+	const struct keyed *a = x, *b = y;
+	const uint64_t left[] = {a->table, a->fact.zeros, a->fact.ones, a->fact.lo, a->fact.hi};
+	const uint64_t right[] = {b->table, b->fact.zeros, b->fact.ones, b->fact.lo, b->fact.hi};
+
+	for (int i = 0; i < 5; i++)
+		if (left[i] != right[i])
+			return left[i] > right[i] ? 1 : -1;
+	return 0;
+}
+
+/* Joins what may meet. Sites of which the same is known meet, so only one of each kind is compared with the others of its table: a
+ * program has room for far fewer kinds than sites. */
+static int join_sites(const struct ir *ir, const uint32_t *sites, uint32_t n, uint32_t *parent)
+{
+	struct keyed *k = malloc((n + 1ul) * sizeof(*k));
+	uint32_t kinds = 0;
+
+	if (!k)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++)
+		k[i] = (struct keyed){ir->values[sites[i]].table, i, ir->facts.value[ir->values[sites[i]].a]};
+	qsort(k, n, sizeof(*k), by_fact);
+	for (uint32_t i = 0; i < n; i++) {
+		if (kinds && !by_fact(&k[kinds - 1], &k[i]))
+			parent[find_root(parent, k[i].at)] = find_root(parent, k[kinds - 1].at);
+		else
+			k[kinds++] = k[i];
+	}
+	for (uint32_t i = 0; i < kinds; i++)
+		for (uint32_t j = i; j-- > 0 && k[j].table == k[i].table;)
+			if (find_root(parent, k[i].at) != find_root(parent, k[j].at) &&
+			    may_meet(ir, sites[k[i].at], sites[k[j].at]))
+				parent[find_root(parent, k[i].at)] = find_root(parent, k[j].at);
+	free(k);
+	return 0;
+}
+
 static int group_sites(const struct ir *ir, const uint32_t *sites, uint32_t n, uint32_t *parent, uint32_t *members,
 		       struct objects *o)
 {
 	for (uint32_t i = 0; i < n; i++)
 		parent[i] = i;
-	for (uint32_t i = 0; i < n; i++)
-		for (uint32_t j = 0; j < i; j++)
-			if (find_root(parent, i) != find_root(parent, j) && may_meet(ir, sites[i], sites[j]))
-				parent[find_root(parent, i)] = find_root(parent, j);
+	if (join_sites(ir, sites, n, parent))
+		return -ENOMEM;
 	for (uint32_t i = 0; i < n; i++)
 		members[find_root(parent, i)]++;
 	o->items = calloc(n + 1ul, sizeof(*o->items));

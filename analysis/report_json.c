@@ -132,6 +132,19 @@ static void print_choice(const struct choice *c, FILE *out)
 	fputc(']', out);
 }
 
+static void print_given_up(uint32_t limits, FILE *out)
+{
+	const char *comma = "";
+
+	fputs(",\"given_up\":[", out);
+	for (int i = 0; i < SPLIT_LIMIT_COUNT; i++)
+		if (limits >> i & 1) {
+			fprintf(out, "%s\"%s\"", comma, split_limit_text(i));
+			comma = ",";
+		}
+	fputc(']', out);
+}
+
 static void print_split(const struct analysis *a, FILE *out)
 {
 	const struct cert *c = a->split.cert;
@@ -145,6 +158,7 @@ static void print_split(const struct analysis *a, FILE *out)
 		fputs("null", out);
 	fputs(",\"guard\":", out);
 	print_guards(c, out);
+	print_given_up(a->split.limits, out);
 	fputs(",\"witness\":[", out);
 	for (uint32_t i = 0; i < a->witnesses.n; i++)
 		print_witness(&a->witnesses.items[i], i, out);

@@ -184,6 +184,9 @@ void report_text(const struct analysis *a, FILE *out)
 
 	report_sentence(a, text, sizeof(text));
 	fprintf(out, "%s\n", text);
+	for (int i = 0; i < SPLIT_LIMIT_COUNT; i++)
+		if (a->split.limits >> i & 1)
+			fprintf(out, "given up: %s\n", split_limit_text(i));
 	print_stages(a, out);
 	for (uint32_t i = 0; i < a->objects.n; i++)
 		print_object(a, i, out);

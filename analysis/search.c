@@ -34,6 +34,15 @@ const char *split_name(enum split_verdict v)
 	return names[v];
 }
 
+const char *split_limit_text(enum split_limit l)
+{
+#define LIMIT_TEXT(name, text) text,
+	static const char *const texts[] = {SPLIT_LIMITS(LIMIT_TEXT)};
+#undef LIMIT_TEXT
+
+	return texts[l];
+}
+
 static int by_pc(const void *a, const void *b)
 {
 	const struct cert_site *x = a, *y = b;
@@ -80,8 +89,12 @@ static void add_role(struct search *s, const struct steer_role *role)
 	for (uint32_t i = 0; i < s->n_roles; i++)
 		if (!memcmp(&s->roles[i], role, sizeof(*role)))
 			return;
-	if (s->n_roles < MAX_ROLES && fits_all(s, role))
+	if (!fits_all(s, role))
+		return;
+	if (s->n_roles < MAX_ROLES)
 		s->roles[s->n_roles++] = *role;
+	else
+		s->out->limits |= 1u << SPLIT_LIMIT_FIELDS;
 }
 
 static int wider_first(const void *a, const void *b)
@@ -238,8 +251,13 @@ static bool add_guards(struct search *s)
 
 static int ask_checker(struct search *s)
 {
+	int err;
+
 	s->out->tried++;
-	return cert_check(s->trial, s->ir->program, s->out->reason, sizeof(s->out->reason));
+	err = cert_check(s->trial, s->ir->program, s->out->reason, sizeof(s->out->reason));
+	if (err == -EINVAL && strstr(s->out->reason, CERT_BOUNDS_WORDS))
+		s->out->limits |= 1u << SPLIT_LIMIT_CHECKER;
+	return err;
 }
 
 /* 0: proved; -EINVAL, -ENOTSUP: not this way. */
@@ -248,7 +266,7 @@ static int try_role(struct search *s, const struct steer_role *role)
 	int err;
 
 	memcpy(s->trial, s->base, sizeof(*s->trial));
-	err = steer_write(s->ir, s->owned, role, s->trial, s->out->reason, sizeof(s->out->reason));
+	err = steer_write(s->ir, s->owned, role, s->trial, s->out->reason, sizeof(s->out->reason), &s->out->limits);
 	if (err)
 		return err;
 	if (!build_rows(s, role))
@@ -309,11 +327,12 @@ static int prepare(struct search *s)
 	cert_digest_program(s->ir->program, s->base->program_sha256);
 	if (!list_sites(s)) {
 		snprintf(s->out->reason, sizeof(s->out->reason), "more than %d configuration and statistics sites", CERT_MAX_SITES);
+		s->out->limits |= 1u << SPLIT_LIMIT_SITES;
 		return -EINVAL;
 	}
 	if (s->n_owned == 0)
 		return 0;
-	err = steer_survey(s->ir, s->owned, s->seen, &s->n_seen);
+	err = steer_survey(s->ir, s->owned, s->seen, &s->n_seen, &s->out->limits);
 	if (err)
 		return err;
 	find_roles(s);

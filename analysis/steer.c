@@ -27,6 +27,7 @@ struct walker {
 	const struct steer_role *role;
 	struct steer_seen *seen; /* survey instead of code */
 	uint32_t *n_seen;
+	uint32_t *limits;
 	uint32_t budget;
 	uint32_t depth;
 	key_env *env;
@@ -47,12 +48,18 @@ static int give_up(struct walker *w, const char *why)
 	return w->err;
 }
 
+static int give_up_for(struct walker *w, enum split_limit limit, const char *why)
+{
+	*w->limits |= 1u << limit;
+	return give_up(w, why);
+}
+
 /* ---- code ---- */
 
 static void put(struct walker *w, struct blob *b, const void *bytes, uint32_t n)
 {
 	if (b->len + n > sizeof(b->bytes)) {
-		give_up(w, "the steering program would be too large");
+		give_up_for(w, SPLIT_LIMIT_STEER, "the steering program would be too large");
 		return;
 	}
 	memcpy(b->bytes + b->len, bytes, n);
@@ -141,7 +148,7 @@ static void put_value(struct walker *w, struct blob *b, uint32_t value, int dept
 	if (w->err)
 		return;
 	if (depth > 100) {
-		give_up(w, "a key's expression is too deep");
+		give_up_for(w, SPLIT_LIMIT_STEER, "a key's expression is too deep");
 		return;
 	}
 	switch (v->op) {
@@ -257,10 +264,13 @@ static void at_site(struct walker *w, uint32_t site, struct blob *b)
 	struct key_form form;
 	struct cert_row row;
 
+	if (w->seen && *w->n_seen == STEER_MAX_SEEN) {
+		*w->limits |= 1u << SPLIT_LIMIT_FORMS;
+		return;
+	}
 	key_form(w->ir, w->env, key, &form);
 	if (w->seen) {
-		if (*w->n_seen < STEER_MAX_SEEN)
-			w->seen[(*w->n_seen)++] = (struct steer_seen){.site = site, .form = form};
+		w->seen[(*w->n_seen)++] = (struct steer_seen){.site = site, .form = form};
 		return;
 	}
 	if (!steer_row(w->role, &form, w->ir->values[site].table, &row)) {
@@ -351,7 +361,7 @@ static void walk(struct walker *w, uint32_t block, struct blob *out)
 	if (w->err)
 		return;
 	if (w->budget == 0 || w->depth == WALK_DEPTH) {
-		give_up(w, "the program has too many paths to its accesses");
+		give_up_for(w, SPLIT_LIMIT_PATHS, "the program has too many paths to its accesses");
 		return;
 	}
 	w->budget--;
@@ -397,9 +407,9 @@ static int run(struct walker *w, struct blob *out)
 	return w->err;
 }
 
-int steer_survey(const struct ir *ir, const bool *owned, struct steer_seen *seen, uint32_t *n_seen)
+int steer_survey(const struct ir *ir, const bool *owned, struct steer_seen *seen, uint32_t *n_seen, uint32_t *limits)
 {
-	struct walker w = {.ir = ir, .owned = owned, .seen = seen, .n_seen = n_seen};
+	struct walker w = {.ir = ir, .owned = owned, .seen = seen, .n_seen = n_seen, .limits = limits};
 	struct blob *b = calloc(1, sizeof(*b));
 	int err = b ? run(&w, b) : -ENOMEM;
 
@@ -408,9 +418,9 @@ int steer_survey(const struct ir *ir, const bool *owned, struct steer_seen *seen
 }
 
 int steer_write(const struct ir *ir, const bool *owned, const struct steer_role *role, struct cert *cert, char *why,
-		size_t why_bytes)
+		size_t why_bytes, uint32_t *limits)
 {
-	struct walker w = {.ir = ir, .owned = owned, .role = role, .why = why, .why_bytes = why_bytes};
+	struct walker w = {.ir = ir, .owned = owned, .role = role, .why = why, .why_bytes = why_bytes, .limits = limits};
 	struct blob *b = calloc(1, sizeof(*b));
 	int err;
 

@@ -25,13 +25,14 @@ struct steer_seen {
 };
 #define STEER_MAX_SEEN 256
 
+/* Both set bit SPLIT_LIMIT_x of *limits for what they gave up. */
 /* Fills the steering program of cert for the role. owned[v]: value v is an owned access site. 0; -ENOTSUP with why: the role does
  * not fit the program; -ENOMEM. */
 int steer_write(const struct ir *ir, const bool *owned, const struct steer_role *role, struct cert *cert, char *why,
-		size_t why_bytes);
+		size_t why_bytes, uint32_t *limits);
 /* Every key form of every owned site that the walk meets, the ones behind the first access of a path included; seen has room for
  * STEER_MAX_SEEN. 0 or -ENOMEM. */
-int steer_survey(const struct ir *ir, const bool *owned, struct steer_seen *seen, uint32_t *n_seen);
+int steer_survey(const struct ir *ir, const bool *owned, struct steer_seen *seen, uint32_t *n_seen, uint32_t *limits);
 
 /* The row for one site's key form under the role; false if the role does not fit it. */
 bool steer_row(const struct steer_role *role, const struct key_form *form, uint8_t table, struct cert_row *row);

@@ -31,7 +31,11 @@ class E2(unittest.TestCase):
         split = t.run("vfm-test", "--shards", SHARDS, "--certificate", cert, "--json", "--verdicts", files.path("split"), "--table",
                       files.path("split.table"), path, capture)
         self.assertEqual(flat.returncode, split.returncode, name + ": " + split.stderr)
+        if flat.returncode == 1:  # no capture that the machine can read, such as of another link layer: other suites' matter
+            self.assertFalse(flat.stdout + split.stdout)
+            return 0
         if json.loads(split.stdout)["table"]["evictions"]:
+            self.evicted += 1
             return 0
         same = files.read("flat") == files.read("split").replace("GUARD", "0")
         self.assertTrue(same, "%s on %s: verdicts differ" % (name, capture))
@@ -44,7 +48,7 @@ class E2(unittest.TestCase):
             return
         self.files = t.Scratch(self)
         cert, guarded = self.files.path("cert.json"), self.files.path("guarded.bin")
-        packets = pairs = 0
+        packets = pairs = self.evicted = 0
         for name, path in programs():
             found = t.run("vfm-analyze", "--certificate", cert, "--guarded", guarded, path)
             if found.returncode not in (0, 10) or found.stdout.startswith("Stateless"):
@@ -53,7 +57,8 @@ class E2(unittest.TestCase):
                 n = self.compare(name, path, cert, capture, guarded)
                 packets += n
                 pairs += n > 0
-        print("%d pairs of program and capture without evictions, %d verdicts equal" % (pairs, packets))
+        print("%d pairs of program and capture without evictions, %d verdicts equal; %d pairs with evictions left out"
+              % (pairs, packets, self.evicted))
         self.assertGreater(pairs, 20)
 
 
