@@ -4,7 +4,7 @@
 #   make demo       rehearse a real cluster on generated traffic (or FILTER=... CAPTURE=...); ends with "0 differing verdicts of N packets"
 #   make test       every test that fits in two minutes (what CI runs)
 #   make test-all   the long runs: 10^6 generated cases, sanitizers, clang, long fuzzing, every mutant
-#   make bench      all benchmarks (bench-vm, bench-table, bench-compile, bench-node); each also writes build/bench/NAME.json
+#   make bench      all benchmarks (bench-vm, bench-table, bench-compile, bench-node, bench-cluster); each also writes build/bench/NAME.json
 #   make fuzz       libFuzzer on every parser, FUZZ_SECONDS each (default 60); FUZZ_KEEP=1 adds new inputs to test/fuzz/corpus
 #   make model      the protocol's models, checked by spin (MODEL=all: also those that take long)
 #   make mutants    one-line faults put into the code, each of which must turn a test red
