@@ -226,6 +226,7 @@ $(call bench_name,$(1)): $(1:%.c=$(B)/%)
 	@set -e; for s in $(wildcard $(1:.c=.py) $(1:.c=_*.py)); do BUILD=$(B) python3 $$$$s; done
 endef
 $(foreach s,$(bench_src),$(eval $(call bench_rule,$(s))))
+bench-cluster: bins
 bench:
 	@set -e; for b in $(foreach s,$(bench_src),$(call bench_name,$(s))); do $(MAKE) $$b; done
 
