@@ -727,8 +727,11 @@ static bool leads(struct reconciler *r, uint64_t now_us)
 	if (r->leader_asked_us && now_us - r->leader_asked_us < r->options.leader_ms * 250) /* a quarter of the lease */
 		return r->leads;
 	r->leader_asked_us = now_us;
-	r->store_err = r->store->lease(r->store->ctx, "leader", r->options.self, now_us / 1000, r->options.leader_ms, &holder);
-	r->leads = !r->store_err && holder == r->options.self;
+	int err = r->store->lease(r->store->ctx, "leader", r->options.self, now_us / 1000, r->options.leader_ms, &holder);
+	r->store_err = err == -EAGAIN ? 0 : err;
+	r->leads = !err && holder == r->options.self;
+	if (err == -EAGAIN)
+		r->leader_asked_us = 0; /* another controller writes: ask again at once */
 	return r->leads;
 }
 
