@@ -1,4 +1,5 @@
-/* cert.c: the certificate as data: JSON in and out, projection, guard. The only file here that includes jansson and OpenSSL. */
+/* cert.c: the certificate as data: JSON in and out, projection, guard. The only file here that includes OpenSSL; jansson also stands
+ * in deploy_json.c. */
 #include <errno.h>
 #include <jansson.h>
 #include <openssl/sha.h>

@@ -57,6 +57,17 @@ const struct reconciler_node *reconciler_node(const struct reconciler *r, uint64
 	return NULL;
 }
 
+uint64_t reconciler_live_steerer(const struct reconciler *r, uint64_t now_us)
+{
+	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
+		if (r->nodes[i].id && (r->nodes[i].roles & 2) && !r->nodes[i].dead && !r->nodes[i].suspected)
+			return r->nodes[i].id;
+	for (uint32_t i = 0; i < r->n_steerers; i++)
+		if (!reconciler_node(r, r->steerers[i]) && now_us - r->started_us < r->options.lease_us)
+			return r->steerers[i];
+	return 0;
+}
+
 static int index_of(struct reconciler *r, uint64_t id)
 {
 	const struct reconciler_node *n = node_of(r, id);

@@ -131,6 +131,9 @@ int reconciler_move(struct reconciler *r, uint64_t shard, const char *name);
 int reconciler_drain(struct reconciler *r, const char *name, bool drained);
 int reconciler_scale(struct reconciler *r, int64_t n_nodes);
 
+/* A process whose stream may be live: one that has reported within the lease, or that the store has and this controller has not been
+ * there long enough to miss. 0: none. */
+uint64_t reconciler_live_steerer(const struct reconciler *r, uint64_t now_us);
 const struct reconciler_node *reconciler_node(const struct reconciler *r, uint64_t id);
 
 #endif

@@ -4,8 +4,8 @@
 #include "controller/draw.h"
 #include "controller/fleet.h"
 #include "controller/input.h"
+#include "controller/merged.h"
 #include "state/mix.h"
-#include "vm/table_file.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -87,6 +87,10 @@ static void set_common(struct rehearsal *h)
 		add_common(h, "--capacity");
 		add_common(h, h->capacity_text);
 	}
+	if (p->preload) {
+		add_common(h, "--preload");
+		add_common(h, p->preload);
+	}
 	if (p->expression)
 		add_common(h, "-e");
 	add_common(h, p->expression ? p->expression : p->filter);
@@ -162,7 +166,8 @@ static int run_single(struct rehearsal *h, enum single how, const char *verdicts
 
 static int start_node(struct rehearsal *h, uint32_t i)
 {
-	const char *args[] = {"--controller", h->fleet.controller.endpoint, "--release", h->options->release, NULL};
+	const char *args[] = {"--controller", h->fleet.controller.endpoint, "--release", h->options->release,
+			      "--engine",     h->options->engine,           NULL};
 	snprintf(h->fleet.nodes[i].name, sizeof h->fleet.nodes[i].name, "node%u", i + 1);
 	return fleet_start(&h->fleet, &h->fleet.nodes[i], "vfm-node", args);
 }
@@ -514,65 +519,20 @@ static int wait_end(struct rehearsal *h)
 
 /* ---- what it has become ---- */
 
-static uint64_t latest_clock(struct rehearsal *h)
-{
-	uint64_t latest = 0;
-	for (uint32_t i = 0; i < h->fleet.n_nodes; i++) {
-		json_t *p = h->fleet.nodes[i].pid ? fleet_ask(&h->fleet.nodes[i], json_pack("{s:s}", "command", "progress")) : NULL;
-		if (number(p, "clock_us") > latest)
-			latest = number(p, "clock_us");
-		json_decref(p);
-	}
-	return latest;
-}
-
-static void take_lines(struct table_file *t, const char *text)
-{
-	unsigned table;
-	uint64_t key, value;
-	for (const char *at = strchr(text, '\n'); at && at[1]; at = strchr(at + 1, '\n'))
-		if (sscanf(at + 1, "%u %" SCNx64 " %" SCNx64, &table, &key, &value) == 3)
-			table_file_append(t, &(struct table_file_entry){(uint8_t)table, key, value});
-}
-
-static int collect_table(struct rehearsal *h, uint32_t shard, uint32_t table, uint64_t clock, struct table_file *t)
-{
-	uint64_t cursor = 0;
-	for (int tries = 0; tries < 5000; tries++) {
-		struct fleet_process *p = node_named(h, owner_of(h, shard));
-		char *text = p ? fleet_ask_text(p, json_pack("{s:s,s:I,s:I,s:I,s:I}", "command", "dump", "shard", (json_int_t)shard,
-							     "table", (json_int_t)table, "cursor", (json_int_t)cursor, "clock_us",
-							     (json_int_t)clock))
-			       : NULL;
-		bool got = text && strncmp(text, "busy", 4), more = got && sscanf(text, "next %" SCNu64, &cursor) == 1;
-		if (got)
-			take_lines(t, text);
-		free(text);
-		if (got && !more)
-			return 0;
-		if (!got) {
-			pause_ms(2);
-			(void)refresh(h);
-		}
-	}
-	return fail(h, -ETIMEDOUT, "a shard's state cannot be read", "the cluster", "see the logs with --keep");
-}
-
 static int collect(struct rehearsal *h)
 {
-	struct table_file t = {0};
-	uint64_t clock = latest_clock(h);
-	int err = 0;
-	for (uint32_t i = 0; i < h->effective.shards && !err; i++)
-		for (uint32_t k = 0; k < h->deploy.program->n_tables && !err; k++)
-			err = collect_table(h, i, k, clock, &t);
-	parts_merge(h->deploy.cert, &t);
+	struct cluster c;
+	struct merged m = {0};
+	int err = cluster_open(&c, h->fleet.controller.endpoint, NULL, h->why);
+	if (!err)
+		err = merged_read(&c, &h->deploy, SETTLE_US / 1000, &m, h->why);
 	FILE *out = err ? NULL : fopen(h->table, "w");
-	if (out && table_file_write(&t, out))
-		err = -EIO;
-	if (out)
-		fclose(out);
-	table_file_fini(&t);
+	if (!err && (!out || table_file_write(&m.table, out)))
+		err = fail(h, -EIO, "cannot be written", h->table, "make room");
+	if (out && fclose(out) && !err)
+		err = fail(h, -EIO, "cannot be written", h->table, "make room");
+	merged_fini(&m);
+	cluster_close(&c);
 	return err;
 }
 

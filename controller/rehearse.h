@@ -11,6 +11,7 @@ struct rehearse_options {
 	uint32_t nodes, moves, kills;
 	uint64_t seed;
 	const char *release; /* commit, early, none */
+	const char *engine;  /* of the nodes: interp, jit, burst; the single instance interprets */
 	uint32_t shards;     /* 0: 64 where the program may be split */
 	bool accept_guard, verbose, keep;
 	bool dpdk;                    /* packets come in and go out by DPDK ports (net_pcap), else straight from the capture */

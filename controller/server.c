@@ -3,21 +3,28 @@
 #include "controller/gate.h"
 #include "controller/json.h"
 #include "controller/notice.h"
+#include "controller/plan_store.h"
 
 #include "state/quarantine.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
-#define TICK_US 2000
+#define TICK_US   2000
+#define STRANGERS 16 /* told of once each */
 
 struct server {
 	struct server_options options;
+	struct deploy deploy;   /* the store's plan; program NULL: none is loaded */
+	uint64_t plan_revision; /* of its record */
+	uint64_t store_revision, self;
+	uint64_t strangers[STRANGERS], n_strangers; /* peers with another plan */
 	struct reconciler reconciler;
 	struct store store;
 	struct gate *gate;
@@ -25,6 +32,7 @@ struct server {
 	uint64_t refused; /* connections with keys that are no peer's */
 	struct notice notice;
 	uint64_t now_us, ticked_us;
+	bool failed; /* out of memory */
 	bool urgent; /* something happened that should not wait for the next tick */
 };
 
@@ -38,8 +46,8 @@ static uint64_t clock_us(void)
 static void send_frame(void *ctx, uint64_t to, struct wire_message *msg)
 {
 	struct server *s = ctx;
-	msg->plan = s->options.plan;
-	msg->from = s->reconciler.options.self;
+	msg->plan = s->deploy.digest;
+	msg->from = s->self;
 	size_t room = wire_bound(msg);
 	uint8_t *frame = malloc(room);
 	int64_t n = frame ? wire_encode(msg, frame, room) : -1;
@@ -71,7 +79,7 @@ static json_t *nodes_json(const struct server *s)
 		uint64_t owned = 0, load = 0;
 		if (!n->id)
 			continue;
-		for (uint32_t k = 0; k < s->options.n_shards; k++) {
+		for (uint32_t k = 0; k < s->deploy.plan->shards; k++) {
 			owned += s->reconciler.shards[k].config.owner == n->id;
 			load += n->load[k];
 		}
@@ -88,7 +96,7 @@ static json_t *nodes_json(const struct server *s)
 static json_t *shards_json(const struct server *s)
 {
 	json_t *list = json_array();
-	for (uint32_t k = 0; k < s->options.n_shards; k++) {
+	for (uint32_t k = 0; k < s->deploy.plan->shards; k++) {
 		const struct config *c = &s->reconciler.shards[k].config;
 		json_t *in_sync = json_array(), *ids = json_array();
 		if (!c->epoch) {
@@ -133,6 +141,104 @@ static json_t *events_json(const struct server *s)
 	return list;
 }
 
+/* ---- the plan ---- */
+
+/* Takes d over: every shard begins anew. */
+static int set_plan(struct server *s, struct deploy *d, uint64_t revision)
+{
+	const struct server_options *o = &s->options;
+	struct reconciler_options ro = {.self = s->self,
+					.plan = d->digest,
+					.n_shards = d->plan->shards,
+					.standbys = o->standbys,
+					.lease_us = o->lease_us,
+					.repeat_us = 50000,
+					.loss_us = o->loss_us,
+					.leader_ms = 1000,
+					.min_nodes = o->min_nodes};
+	reconciler_fini(&s->reconciler);
+	deploy_close(&s->deploy);
+	s->deploy = *d;
+	s->plan_revision = revision;
+	s->notice = (struct notice){0};
+	int err = reconciler_init(&s->reconciler, &ro, &s->store, (struct reconciler_out){s, send_frame}, s->now_us);
+	s->failed = err != 0;
+	return err;
+}
+
+/* Takes the store's plan. -ENOENT: it has none. */
+static int read_plan(struct server *s, char why[SERVER_WHY_BYTES])
+{
+	struct deploy d;
+	char *text;
+	uint64_t revision;
+	int err = plan_store_read(&s->store, &text, &revision);
+	if (!err)
+		err = deploy_decode(&d, text, strlen(text), why);
+	else if (err != -ENOENT)
+		snprintf(why, SERVER_WHY_BYTES, "%s, the store's plan: is the file damaged?", strerror(-err));
+	if (!err)
+		err = set_plan(s, &d, revision);
+	free(text);
+	return err;
+}
+
+static int write_plan(struct server *s, const struct deploy *d)
+{
+	char *text = deploy_encode(d);
+	int err = text ? plan_store_write(&s->store, s->plan_revision, d->digest, text) : -ENOMEM;
+	free(text);
+	return err;
+}
+
+/* The store's plan, else the command line's; if both are there they must be one. */
+static int first_plan(struct server *s, char why[SERVER_WHY_BYTES])
+{
+	const struct deploy *given = s->options.deploy;
+	int err = read_plan(s, why);
+	if (err == -ENOENT && !given)
+		return 0;
+	if (err == -ENOENT) {
+		err = write_plan(s, given);
+		if (err == 0 || err == -EAGAIN)
+			err = read_plan(s, why);
+		else
+			snprintf(why, SERVER_WHY_BYTES, "%s, the store: give another file with --store", strerror(-err));
+	}
+	if (!err && given && given->digest != s->deploy.digest) {
+		snprintf(why, SERVER_WHY_BYTES,
+			 "plan %016" PRIx64 " (%.60s) is in the store, not %016" PRIx64
+			 ", %.100s: start without a filter, and replace it with vfmctl load --replace",
+			 s->deploy.digest, s->deploy.name, given->digest, s->options.store ? s->options.store : "memory");
+		err = -EINVAL;
+	}
+	return err;
+}
+
+/* Another controller may have loaded another plan. */
+static void watch_plan(struct server *s)
+{
+	char why[SERVER_WHY_BYTES] = "";
+	uint64_t revision;
+	if (s->store.watch(s->store.ctx, &revision) || revision == s->store_revision)
+		return;
+	s->store_revision = revision;
+	if (plan_store_revision(&s->store, &revision) || !revision || revision == s->plan_revision)
+		return;
+	if (read_plan(s, why))
+		fprintf(stderr, "vfm-controller: %s\n", why);
+}
+
+static json_t *plan_json(const struct server *s)
+{
+	if (!s->deploy.program)
+		return json_pack("{s:n}", "plan");
+	char *text = deploy_encode(&s->deploy);
+	json_t *plan = text ? json_loads(text, 0, NULL) : NULL;
+	free(text);
+	return plan ? json_pack("{s:o}", "plan", plan) : json_pack("{s:s}", "error", "out of memory");
+}
+
 static json_t *done(int err)
 {
 	return err ? json_pack("{s:s}", "error",
@@ -143,6 +249,73 @@ static json_t *done(int err)
 		   : json_pack("{s:b}", "done", 1);
 }
 
+static json_t *said_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+static json_t *said_error(const char *format, ...)
+{
+	char text[SERVER_WHY_BYTES];
+	va_list args;
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	return json_pack("{s:s}", "error", text);
+}
+
+/* Why this plan may not be taken now; NULL: it may. */
+static json_t *objection(const struct server *s, bool replace)
+{
+	if (!s->deploy.program)
+		return NULL;
+	if (!replace)
+		return said_error("%s is loaded already, plan %016" PRIx64 ": give --replace, which begins with empty tables",
+				  s->deploy.name, s->deploy.digest);
+	uint64_t id = reconciler_live_steerer(&s->reconciler, s->now_us);
+	const struct reconciler_node *n = reconciler_node(&s->reconciler, id);
+	if (id)
+		return said_error("a stream is live, %s (%016" PRIx64
+				  "): end its process first, or say with vfmctl fence that it is dead",
+				  n && n->name[0] ? n->name : "a node that has not reported yet", id);
+	return NULL;
+}
+
+/* Every load is another plan, though the filter be the same: nothing of the state before can be mistaken for its own. */
+static uint64_t new_generation(void)
+{
+	uint64_t g = 0;
+	while (!g)
+		if (getrandom(&g, sizeof g, 0) != sizeof g)
+			return 0;
+		else
+			g &= INT64_MAX;
+	return g;
+}
+
+static json_t *load(struct server *s, const json_t *o)
+{
+	char why[SERVER_WHY_BYTES] = "", *text = json_dumps(json_object_get(o, "plan"), JSON_COMPACT);
+	struct deploy d;
+	json_t *no = NULL;
+	int err = deploy_decode(&d, text ? text : "", text ? strlen(text) : 0, why);
+	free(text);
+	if (err)
+		return said_error("%s", why);
+	no = objection(s, json_is_true(json_object_get(o, "replace")));
+	if (!no) {
+		deploy_set_generation(&d, new_generation());
+		err = d.generation ? write_plan(s, &d) : -EIO;
+	}
+	deploy_close(&d);
+	if (!no && !err)
+		err = read_plan(s, why);
+	if (no)
+		return no;
+	if (err == -E2BIG)
+		return said_error("more than 12 MiB, the plan: preload fewer entries");
+	if (err)
+		return why[0] ? said_error("%s", why) : done(err);
+	return json_pack("{s:b,s:o,s:I}", "done", 1, "plan", hex(s->deploy.digest), "shards", (json_int_t)s->deploy.plan->shards);
+}
+
 static json_t *obey(struct server *s, const json_t *o)
 {
 	const char *what = json_string_value(json_object_get(o, "command")), *node = json_string_value(json_object_get(o, "node"));
@@ -150,8 +323,16 @@ static json_t *obey(struct server *s, const json_t *o)
 	s->urgent = true;
 	if (!what)
 		return json_pack("{s:s}", "error", "no command");
+	if (strcmp(what, "plan") == 0)
+		return plan_json(s);
+	if (strcmp(what, "digest") == 0)
+		return json_pack("{s:o}", "digest", s->deploy.program ? hex(s->deploy.digest) : json_null());
+	if (strcmp(what, "load") == 0)
+		return load(s, o);
+	if (!s->deploy.program)
+		return said_error("no filter is loaded, the controller: vfmctl load FILTER");
 	if (strcmp(what, "status") == 0)
-		return json_pack("{s:I,s:b,s:s,s:I,s:I,s:o,s:o,s:o}", "shards_total", (json_int_t)s->options.n_shards, "leads",
+		return json_pack("{s:I,s:b,s:s,s:I,s:I,s:o,s:o,s:o}", "shards_total", (json_int_t)s->deploy.plan->shards, "leads",
 				 (int)s->reconciler.leads, "store", notice_store(s->reconciler.store_err), "bad_frames",
 				 (json_int_t)s->quarantine.bad_frames, "dropped_frames", (json_int_t)s->quarantine.dropped_frames,
 				 "nodes", nodes_json(s), "shards", shards_json(s), "counters", counters_json(s));
@@ -196,9 +377,22 @@ static void refuse(struct server *s, const struct gate_reply *reply)
 	gate_cut(reply);
 	if (!quarantine_bad(&s->quarantine, id))
 		return;
-	reconciler_accuse(&s->reconciler, id, s->reconciler.options.self, s->now_us);
+	if (s->deploy.program)
+		reconciler_accuse(&s->reconciler, id, s->self, s->now_us);
 	gate_disconnect(s->gate, id);
 	s->urgent = true;
+}
+
+static void refuse_stranger(struct server *s, const struct wire_message *msg)
+{
+	for (int i = 0; i < STRANGERS; i++)
+		if (s->strangers[i] == (msg->from ^ msg->plan))
+			return;
+	s->strangers[s->n_strangers++ % STRANGERS] = msg->from ^ msg->plan;
+	fprintf(stderr,
+		"vfm-controller: another plan, %016" PRIx64 " instead of %016" PRIx64 " from %016" PRIx64
+		": start the node with the same filter and options, or without a filter\n",
+		msg->plan, s->deploy.digest, msg->from);
 }
 
 static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct gate_reply *reply)
@@ -219,11 +413,10 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 		answer(s, &msg.command.text, reply);
 		return;
 	}
-	if (msg.plan != s->options.plan) {
-		fprintf(stderr,
-			"vfm-controller: another plan, %016" PRIx64 " instead of %016" PRIx64 " from %016" PRIx64
-			": start the node with the same filter and options\n",
-			msg.plan, s->options.plan, msg.from);
+	if (!s->deploy.program)
+		return;
+	if (msg.plan != s->deploy.digest) {
+		refuse_stranger(s, &msg);
 		return;
 	}
 	reconciler_message(&s->reconciler, &msg, s->now_us);
@@ -238,7 +431,8 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 static void on_gone(void *ctx, uint64_t id)
 {
 	struct server *s = ctx;
-	reconciler_gone(&s->reconciler, id, s->now_us);
+	if (s->deploy.program)
+		reconciler_gone(&s->reconciler, id, s->now_us);
 	s->urgent = true;
 }
 
@@ -263,18 +457,10 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 	int err = o->store ? store_open_sqlite(&s->store, o->store, &reason) : store_open_memory(&s->store);
 	if (err)
 		snprintf(why, SERVER_WHY_BYTES, "%s, %s: give another file with --store", reason, o->store ? o->store : "memory");
-	struct reconciler_options ro = {.plan = o->plan,
-					.n_shards = o->n_shards,
-					.standbys = o->standbys,
-					.lease_us = o->lease_us,
-					.repeat_us = 50000,
-					.loss_us = o->loss_us,
-					.leader_ms = 1000,
-					.min_nodes = o->min_nodes};
-	if (!err && getrandom(&ro.self, sizeof ro.self, 0) != sizeof ro.self)
+	if (!err && getrandom(&s->self, sizeof s->self, 0) != sizeof s->self)
 		err = -EIO;
 	if (!err) {
-		err = gate_open(&s->gate, ro.self, o->endpoint, o->keys, &calls);
+		err = gate_open(&s->gate, s->self, o->endpoint, o->keys, &calls);
 		if (err == -ENOKEY)
 			snprintf(why, SERVER_WHY_BYTES,
 				 "on a network without keys, %s: give --key and --peers (vfmctl keygen), or ipc or loopback",
@@ -283,18 +469,24 @@ int server_run(const struct server_options *o, const volatile int *stop, char wh
 			snprintf(why, SERVER_WHY_BYTES, "%s, %s: give an endpoint that is free", strerror(-err), o->endpoint);
 	}
 	if (!err)
-		err = reconciler_init(&s->reconciler, &ro, &s->store, (struct reconciler_out){s, send_frame}, s->now_us);
-	while (!err && !*stop) {
+		err = first_plan(s, why);
+	while (!err && !*stop && !s->failed) {
 		(void)gate_poll(s->gate, 1, 512);
 		s->now_us = clock_us();
 		if (s->urgent || s->now_us - s->ticked_us >= TICK_US) {
 			s->urgent = false;
 			s->ticked_us = s->now_us;
-			reconciler_tick(&s->reconciler, s->now_us);
-			notice_print(&s->notice, &s->reconciler, o->store ? o->store : "memory", s->now_us, stderr);
+			watch_plan(s);
+			if (s->deploy.program) {
+				reconciler_tick(&s->reconciler, s->now_us);
+				notice_print(&s->notice, &s->reconciler, o->store ? o->store : "memory", s->now_us, stderr);
+			}
 		}
 	}
+	if (s->failed)
+		err = -ENOMEM;
 	reconciler_fini(&s->reconciler);
+	deploy_close(&s->deploy);
 	gate_close(s->gate);
 	if (s->store.close)
 		s->store.close(s->store.ctx);

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "vm/isa.h"
 
@@ -171,29 +172,77 @@ struct capture_writer {
 	pcap_dumper_t *dumper;
 };
 
+static struct capture_writer *new_writer(const char *shown, char error[CAPTURE_ERROR_BYTES])
+{
+	struct capture_writer *w = calloc(1, sizeof(*w));
+
+	if (w)
+		w->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, VFM_MAX_PACKET_BYTES, PCAP_TSTAMP_PRECISION_MICRO);
+	if (w && w->pcap)
+		return w;
+	snprintf(error, CAPTURE_ERROR_BYTES, "out of memory, %.200s: close other programs", shown);
+	free(w);
+	return NULL;
+}
+
+/* Whether the dumper was opened; frees w if not. */
+static int opened(struct capture_writer *w, const char *name, const char *shown, char error[CAPTURE_ERROR_BYTES])
+{
+	if (w->dumper)
+		return 0;
+	snprintf(error, CAPTURE_ERROR_BYTES, "%.250s, %.200s: name a file that can be written",
+		 without_name(pcap_geterr(w->pcap), name), shown);
+	pcap_close(w->pcap);
+	free(w);
+	return -EIO;
+}
+
 int capture_create(const char *name, struct capture_writer **out, char error[CAPTURE_ERROR_BYTES])
 {
 	const char *shown = shown_name(name, "standard output");
-	struct capture_writer *w = calloc(1, sizeof(*w));
+	struct capture_writer *w = new_writer(shown, error);
 
 	*out = NULL;
-	if (w)
-		w->pcap = pcap_open_dead_with_tstamp_precision(DLT_EN10MB, VFM_MAX_PACKET_BYTES, PCAP_TSTAMP_PRECISION_MICRO);
-	if (!w || !w->pcap) {
-		snprintf(error, CAPTURE_ERROR_BYTES, "out of memory, %.200s: close other programs", shown);
-		free(w);
+	if (!w)
 		return -EIO;
-	}
 	w->dumper = pcap_dump_open(w->pcap, name);
-	if (!w->dumper) {
-		snprintf(error, CAPTURE_ERROR_BYTES, "%.250s, %.200s: name a file that can be written",
-			 without_name(pcap_geterr(w->pcap), name), shown);
-		pcap_close(w->pcap);
-		free(w);
+	if (opened(w, name, shown, error))
 		return -EIO;
-	}
 	*out = w;
 	return 0;
+}
+
+int capture_reopen(const char *name, uint64_t bytes, struct capture_writer **out, char error[CAPTURE_ERROR_BYTES])
+{
+	struct capture_writer *w;
+	struct stat file;
+
+	*out = NULL;
+	if (stat(name, &file) || (uint64_t)file.st_size < bytes || truncate(name, (off_t)bytes)) {
+		snprintf(error, CAPTURE_ERROR_BYTES,
+			 "shorter than its journal says, or gone, %.200s: remove the journal to begin anew", name);
+		return -EIO;
+	}
+	w = new_writer(name, error);
+	if (!w)
+		return -EIO;
+	w->dumper = pcap_dump_open_append(w->pcap, name);
+	if (opened(w, name, name, error))
+		return -EIO;
+	*out = w;
+	return 0;
+}
+
+int capture_sync(struct capture_writer *w, uint64_t *bytes)
+{
+	FILE *f = pcap_dump_file(w->dumper);
+	int64_t at;
+
+	if (pcap_dump_flush(w->dumper) || ferror(f) || fdatasync(fileno(f)))
+		return -EIO;
+	at = pcap_dump_ftell64(w->dumper);
+	*bytes = (uint64_t)at;
+	return at < 0 ? -EIO : 0;
 }
 
 void capture_write(struct capture_writer *w, const struct vfm_packet *packet)

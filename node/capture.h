@@ -45,6 +45,11 @@ struct capture_writer;
 
 /* Creates a pcap file (microseconds, Ethernet), or writes to standard output for "-". -EIO with error filled as above. */
 int capture_create(const char *name, struct capture_writer **out, char error[CAPTURE_ERROR_BYTES]);
+/* Takes up a pcap file that capture_create() made, cut to its first `bytes` bytes, as capture_sync() told them. -EIO with error
+ * filled. */
+int capture_reopen(const char *name, uint64_t bytes, struct capture_writer **out, char error[CAPTURE_ERROR_BYTES]);
+/* What has been appended is on the disk, and *bytes is how long the file is. -EIO: it is not. */
+int capture_sync(struct capture_writer *w, uint64_t *bytes);
 /* Appends the bytes present. Errors show at capture_finish(). */
 void capture_write(struct capture_writer *w, const struct vfm_packet *packet);
 /* Flushes and closes; frees w. -EIO if anything could not be written. w may be NULL (0). */

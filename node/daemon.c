@@ -1,10 +1,14 @@
 #include "node/daemon.h"
 
+#include "node/account.h"
 #include "node/capture.h"
 #include "node/eal_dpdk.h"
+#include "node/journal.h"
 #include "node/link.h"
 #include "node/live.h"
 #include "node/probe.h"
+#include "node/reading.h"
+#include "node/runner.h"
 #include "state/mix.h"
 #include "state/quarantine.h"
 #include "vm/verdict.h"
@@ -26,7 +30,6 @@
 #define POLL_US         100 /* then what was caused is sent */
 #define JOURNAL_PACKETS 1024
 #define JOURNAL_US      20000
-#define DUMP_ENTRIES    100000u
 #define BUSY_US         2000 /* after a packet the ports are polled without rest for so long, then every millisecond */
 #define DRAIN_US        1000000
 #define LINK_US         200000
@@ -34,11 +37,12 @@
 struct daemon {
 	struct daemon_options options;
 	const struct deploy *deploy;
-	struct engine *engine;
+	struct runner runner;
 	struct node node;
 	struct steerer steerer;
 	struct probe probe;
 	struct probe_waits waits;
+	struct readings readings;
 	struct link *link;
 	struct quarantine quarantine;
 	uint64_t refused; /* connections with keys that are no peer's */
@@ -86,37 +90,15 @@ static int fail(struct daemon *d, int err, const char *what, const char *where, 
 static struct shard *make_shard(void *ctx, uint64_t shard)
 {
 	struct daemon *d = ctx;
-	return deploy_shard(d->deploy, mix64(d->node.options.self + shard));
+	return deploy_shard(d->deploy, (uint32_t)shard, mix64(d->node.options.self + shard));
 }
 
-/* At most ENGINE_BURST_PACKETS. */
-static void execute_burst(struct daemon *d, struct shard *shard, const struct node_packet *p, uint32_t n, struct verdict *v)
+static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *packets, uint32_t n,
+		    struct verdict *verdicts)
 {
-	struct vfm_packet packets[ENGINE_BURST_PACKETS];
-	struct shard *shards[ENGINE_BURST_PACKETS];
-	struct vfm_result results[ENGINE_BURST_PACKETS];
-	uint32_t where[ENGINE_BURST_PACKETS], passed = 0;
-	for (uint32_t i = 0; i < n; i++) {
-		packets[passed] =
-			(struct vfm_packet){.data = p[i].data, .len = p[i].length, .input = p[i].input, .time_us = p[i].time_us};
-		v[i] = (struct verdict){.error = VERDICT_INDEX_GUARD + 1};
-		if (!plan_guard_holds(d->deploy->plan, &packets[passed]))
-			continue;
-		shards[passed] = shard;
-		where[passed++] = i;
-	}
-	if (passed)
-		engine_run(d->engine, shards, packets, passed, results);
-	for (uint32_t i = 0; i < passed; i++)
-		v[where[i]] =
-			(struct verdict){.value = results[i].value, .error = (uint8_t)(verdict_error_index(results[i].error) + 1)};
-}
-
-static void execute(void *ctx, uint64_t number, struct shard *shard, const struct node_packet *p, uint32_t n, struct verdict *v)
-{
+	struct daemon *d = ctx;
 	(void)number;
-	for (uint32_t i = 0; i < n; i += ENGINE_BURST_PACKETS)
-		execute_burst(ctx, shard, p + i, n - i < ENGINE_BURST_PACKETS ? n - i : ENGINE_BURST_PACKETS, v + i);
+	runner_run(&d->runner, shard, packets, n, verdicts);
 }
 
 static struct vfm_result result_of(struct verdict v)
@@ -202,39 +184,6 @@ static json_t *sample(struct daemon *d)
 	return o;
 }
 
-/* Entries of one table of one owned shard that live at clock_us, as lines `table key value`, from a cursor. The first line says
- * where to go on: `next CURSOR`, or `end`. What is read is committed: it is what a later owner would open with. */
-static char *dump(struct daemon *d, uint64_t shard, uint64_t index, uint64_t cursor, uint64_t clock)
-{
-	const struct member *m = shard < d->node.options.n_shards ? &d->node.members[shard] : NULL;
-	char *text = NULL;
-	size_t size = 0;
-	FILE *out = open_memstream(&text, &size);
-	if (!out)
-		return NULL;
-	if (!m || !m->owner.opened || m->owner.committed != m->copy->number || index >= m->copy->shard->n_tables) {
-		fprintf(out, "busy\n");
-	} else {
-		const struct table *t = m->copy->shard->tables[index];
-		struct table_entry e;
-		uint32_t n = 0;
-		bool more = false;
-		long at = ftell(out);
-		fprintf(out, "%-30s\n", "end");
-		while (t && (more = table_next(t, &cursor, &e)) && n < DUMP_ENTRIES)
-			if (table_entry_live(t, &e, (uint32_t)(clock / 1000000)) && ++n)
-				fprintf(out, "%u 0x%016" PRIx64 " 0x%016" PRIx64 "\n", d->deploy->program->tables[index].number,
-					e.key, e.value);
-		if (more) { /* the last entry read is not out yet */
-			fseek(out, at, SEEK_SET);
-			fprintf(out, "next %-25" PRIu64 "\n", cursor - 1);
-			fseek(out, 0, SEEK_END);
-		}
-	}
-	fclose(out);
-	return text;
-}
-
 /* Waits since the start: [least microseconds, packets] of every bucket that holds any. */
 static json_t *waits(const struct daemon *d)
 {
@@ -259,21 +208,34 @@ static json_t *go(struct daemon *d, uint64_t upto, uint64_t pps)
 	return json_pack("{s:b}", "done", 1);
 }
 
-static char *command(struct daemon *d, const struct wire_bytes *text)
+/* NULL: the answer comes when what is read is committed. */
+static char *read_state(struct daemon *d, const json_t *o, const struct link_reply *reply)
+{
+	char *said = NULL;
+	if (json_object_get(o, "reading"))
+		said = readings_page(&d->readings, number_of(o, "reading"), number_of(o, "offset"), d->now_us);
+	else if (readings_begin(&d->readings, number_of(o, "shard"), reply, sizeof *reply, d->now_us) == 0)
+		return NULL;
+	return said ? said : strdup("{\"busy\":\"not owned here, or too many readers\"}");
+}
+
+static char *command(struct daemon *d, const struct wire_bytes *text, const struct link_reply *reply)
 {
 	json_t *o = json_loadb((const char *)text->p, text->n, 0, NULL), *answer = NULL;
 	const char *what = json_string_value(json_object_get(o, "command"));
 	char *said = NULL;
 	if (what && strcmp(what, "progress") == 0)
 		answer = progress(d);
+	else if (what && strcmp(what, "account") == 0)
+		said = account_write(&d->node);
 	else if (what && strcmp(what, "sample") == 0)
 		answer = sample(d);
 	else if (what && strcmp(what, "waits") == 0)
 		answer = waits(d);
 	else if (what && strcmp(what, "go") == 0)
 		answer = go(d, number_of(o, "upto"), number_of(o, "pps"));
-	else if (what && strcmp(what, "dump") == 0)
-		said = dump(d, number_of(o, "shard"), number_of(o, "table"), number_of(o, "cursor"), number_of(o, "clock_us"));
+	else if (what && strcmp(what, "read") == 0)
+		said = read_state(d, o, reply);
 	else
 		answer = json_pack("{s:s}", "error", "no such command");
 	if (answer)
@@ -283,9 +245,9 @@ static char *command(struct daemon *d, const struct wire_bytes *text)
 	return said;
 }
 
-static void answer(struct daemon *d, const struct wire_bytes *asked, const struct link_reply *reply)
+/* Frees said. */
+static void answer(struct daemon *d, char *said, const struct link_reply *reply)
 {
-	char *said = command(d, asked);
 	struct wire_message msg = {.kind = WIRE_ANSWER, .from = d->node.options.self};
 	if (!said)
 		return;
@@ -297,6 +259,14 @@ static void answer(struct daemon *d, const struct wire_bytes *asked, const struc
 		(void)link_answer(d->link, reply, frame, (size_t)n);
 	free(frame);
 	free(said);
+}
+
+static void answer_readers(struct daemon *d)
+{
+	struct link_reply reply;
+	char *said;
+	while (readings_next(&d->readings, &reply, sizeof reply, &said, d->now_us))
+		answer(d, said, &reply);
 }
 
 /* ---- frames ---- */
@@ -345,7 +315,7 @@ static void on_frame(void *ctx, const uint8_t *frame, size_t bytes, const struct
 	}
 	if (msg.kind == WIRE_COMMAND || msg.kind == WIRE_ROSTER) {
 		if (msg.kind == WIRE_COMMAND)
-			answer(d, &msg.command.text, reply);
+			answer(d, command(d, &msg.command.text, reply), reply);
 		else if (msg.plan == d->node.options.plan)
 			take_roster(d, &msg.roster);
 		return;
@@ -422,7 +392,8 @@ static uint32_t read_burst(struct daemon *d)
 		return 0; /* once there was no room: until there is some for a burst worth sending */
 	for (; n < READ_BURST && fetch(d); n++) {
 		const struct vfm_packet *p = &d->pending;
-		struct node_packet packet = {p->time_us, p->input, p->len, p->len, p->data};
+		uint32_t carried = p->len < d->deploy->readable_bytes ? p->len : d->deploy->readable_bytes;
+		struct node_packet packet = {p->time_us, p->input, p->len, carried, p->data};
 		if (steerer_packet(&d->steerer, d->pending_shard, &packet, d->now_us))
 			break;
 		d->has_pending = false;
@@ -477,22 +448,16 @@ static void count(struct daemon *d, const struct vfm_result *r)
 	s->drop += !r->error && !r->value;
 }
 
-/* The journal: input index, and offset in the verdict file, made durable together (the file first). */
+/* Outputs first, then the journal that counts on them. */
 static void write_journal(struct daemon *d, uint64_t index)
 {
-	char line[96], next[4096];
-	int fd;
+	struct journal j = {.index = index, .session = d->session};
 	if (d->verdicts && (fflush(d->verdicts) || fdatasync(fileno(d->verdicts))))
 		return; /* a full disk: nothing is acknowledged, the window fills, the input waits */
-	int n = snprintf(line, sizeof line, "%" PRIu64 " %ld %" PRIu64 "\n", index, d->verdicts ? ftell(d->verdicts) : 0L,
-			 d->session);
-	snprintf(next, sizeof next, "%s.next", d->options.journal);
-	fd = open(next, O_CREAT | O_WRONLY | O_TRUNC | O_CLOEXEC, 0644);
-	if (fd < 0)
+	if (d->accepted && capture_sync(d->accepted, &j.accepted))
 		return;
-	bool ok = write(fd, line, (size_t)n) == n && fdatasync(fd) == 0;
-	close(fd);
-	if (!ok || rename(next, d->options.journal))
+	j.verdicts = d->verdicts ? (uint64_t)ftell(d->verdicts) : 0;
+	if (journal_write(d->options.journal, &j))
 		return;
 	d->journal_index = index;
 	d->journal_us = d->now_us;
@@ -511,8 +476,9 @@ static void release(struct daemon *d)
 			(void)verdict_write(d->verdicts, &result);
 		if (d->accepted && !result.error && result.value)
 			capture_write(d->accepted, &packet);
-		if (d->options.journal && steerer_settled(&d->steerer) >= d->journal_index + JOURNAL_PACKETS)
-			write_journal(d, steerer_settled(&d->steerer)); /* the verdict file holds exactly the packets before it */
+		uint64_t now = d->options.journal ? steerer_settled(&d->steerer) : 0;
+		if (now >= d->journal_index + JOURNAL_PACKETS && now == d->steerer.release)
+			write_journal(d, now); /* the files hold exactly the packets before it */
 	}
 	uint64_t settled = steerer_settled(&d->steerer);
 	if (!d->options.journal)
@@ -536,23 +502,22 @@ static int open_output(struct daemon *d, uint64_t *index)
 {
 	const struct daemon_options *o = &d->options;
 	char error[CAPTURE_ERROR_BYTES];
-	FILE *j = o->journal ? fopen(o->journal, "r") : NULL;
-	long offset = 0;
-	*index = 0;
-	if (j && fscanf(j, "%" SCNu64 " %ld %" SCNu64, index, &offset, &d->session) != 3) {
-		fclose(j);
-		return fail(d, -EINVAL, "not a journal", o->journal, "remove it to begin anew");
-	}
-	if (j)
-		fclose(j);
-	d->session++;
-	d->journal_index = *index;
+	struct journal j = {0};
+	int err = o->journal ? journal_read(o->journal, &j) : -ENOENT;
+	if (err && err != -ENOENT)
+		return fail(d, err, err == -EINVAL ? "not a journal" : strerror(-err), o->journal, "remove it to begin anew");
+	d->session = j.session + 1;
+	d->journal_index = *index = j.index;
 	if (o->verdicts) {
 		d->verdicts = fopen(o->verdicts, *index ? "r+" : "w");
-		if (!d->verdicts || ftruncate(fileno(d->verdicts), offset) || fseek(d->verdicts, offset, SEEK_SET))
+		if (!d->verdicts || ftruncate(fileno(d->verdicts), (off_t)j.verdicts) ||
+		    fseek(d->verdicts, (long)j.verdicts, SEEK_SET))
 			return fail(d, -EIO, strerror(errno), o->verdicts, "give a file that can be written");
 	}
-	if (o->accepted && capture_create(o->accepted, &d->accepted, error))
+	if (o->accepted && *index && !j.accepted)
+		return fail(d, -EINVAL, "the journal is of a run without --out", o->journal, "remove it to begin anew");
+	if (o->accepted && (*index ? capture_reopen(o->accepted, j.accepted, &d->accepted, error)
+				   : capture_create(o->accepted, &d->accepted, error)))
 		return fail(d, -EIO, error, o->accepted, "give a file that can be written");
 	return 0;
 }
@@ -564,6 +529,7 @@ static int open_input(struct daemon *d)
 	const struct daemon_options *o = &d->options;
 	struct steerer_options so = {.stream = o->stream,
 				     .early = o->release == RELEASE_EARLY,
+				     .whole = o->accepted != NULL,
 				     .n_shards = d->deploy->plan->shards,
 				     .window = o->window,
 				     .shard_window = SIGMA_MAX_TAIL,
@@ -676,6 +642,7 @@ static int start(struct daemon *d)
 	struct node_options no = {.plan = d->deploy->digest,
 				  .n_shards = d->deploy->plan->shards,
 				  .release = o->release,
+				  .readable_bytes = d->deploy->readable_bytes,
 				  .limits = node_default_limits(),
 				  .ops = {make_shard, execute, d},
 				  .heartbeat_us = 50000,
@@ -688,7 +655,8 @@ static int start(struct daemon *d)
 	while (no.self <= OUTBOX_MAX_CONTROLLERS)
 		if (getrandom(&no.self, sizeof no.self, 0) != sizeof no.self)
 			return fail(d, -EIO, "no random numbers", "getrandom", "check the kernel");
-	int err = engine_new(d->deploy->program, o->engine, d->deploy->options.insn_limit, &d->engine);
+	d->readings = (struct readings){.node = &d->node, .program = d->deploy->program};
+	int err = runner_init(&d->runner, d->deploy, o->engine);
 	if (!err)
 		err = node_init(&d->node, &no);
 	if (!err && o->endpoint)
@@ -720,8 +688,9 @@ static int finish(struct daemon *d)
 	steerer_fini(&d->steerer);
 	if (d->capture)
 		capture_close(d->capture);
+	readings_fini(&d->readings);
 	node_fini(&d->node);
-	engine_free(d->engine);
+	runner_fini(&d->runner);
 	return err;
 }
 
@@ -782,6 +751,8 @@ int daemon_run(const struct daemon_options *o, const struct deploy *deploy, cons
 	int err = start(d), rest;
 	while (!err && goes_on(d, stop) && !at_end(d)) {
 		d->now_us = clock_us();
+		if (o->follow && follow_changed(o->follow, deploy->digest, d->now_us))
+			err = fail(d, -ESTALE, "the cluster has another filter now", o->controller, "start this stream again");
 		uint32_t n = take_input(d);
 		if (d->link)
 			n += (uint32_t)link_poll(d->link, rest_us(d, n), POLL_US);
@@ -789,6 +760,7 @@ int daemon_run(const struct daemon_options *o, const struct deploy *deploy, cons
 		give_output(d);
 		if (d->live)
 			look(d);
+		answer_readers(d);
 		if (d->now_us - d->ticked_us >= TICK_US) {
 			node_tick(&d->node, d->now_us);
 			d->ticked_us = d->now_us;

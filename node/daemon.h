@@ -5,6 +5,7 @@
 
 #include "analysis/deploy.h"
 #include "node/engine.h"
+#include "node/follow.h"
 #include "node/node.h"
 #include "state/keys.h"
 #include "node/ports.h"
@@ -20,6 +21,7 @@ struct daemon_options {
 	const char *key, *peers; /* files of keys, for connections over a network; NULL: none */
 	const struct keys *keys; /* what is in them */
 	const char *controller;  /* the controllers' endpoints, with commas between; NULL: alone */
+	struct follow *follow;   /* ends when the controller has another plan; NULL: goes on with this one */
 	bool owns;               /* may own shards */
 	const char *capture;     /* input; NULL: none */
 	uint64_t stream;
@@ -46,7 +48,7 @@ struct daemon_summary {
 	bool damaged;
 };
 
-/* Runs until *stop or the end of the input. 0; -EIO, -EINVAL, -ENOMEM with why. */
+/* Runs until *stop or the end of the input. 0; -ESTALE: the controller has another plan; -EIO, -EINVAL, -ENOMEM with why. */
 int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
 	       struct daemon_summary *summary, char why[DAEMON_WHY_BYTES]);
 

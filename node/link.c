@@ -428,3 +428,100 @@ int link_poll(struct link *l, uint64_t timeout_us, uint64_t budget_us)
 	} while (clock_us() < until);
 	return n;
 }
+
+/* ---- asking ---- */
+
+struct link_asker {
+	void *context, *socket;
+	const struct keys *keys;
+	char *endpoints;  /* with commas between */
+	const char *next; /* of them */
+	bool asked;       /* and no answer yet */
+};
+
+/* The next one's turn, each time a question was not answered. */
+static void take_endpoint(struct link_asker *a, char endpoint[257])
+{
+	size_t n = strcspn(a->next, ",");
+	snprintf(endpoint, 257, "%.*s", (int)(n < 256 ? n : 256), a->next);
+	a->next += n;
+	a->next = *a->next ? a->next + 1 : a->endpoints;
+}
+
+static int connect_asker(struct link_asker *a)
+{
+	char text[257], endpoint[257], key[KEYS_TEXT_BYTES];
+	take_endpoint(a, text);
+	int err = keys_resolve(a->keys, text, endpoint, key);
+	if (err || (!a->keys && keys_needed(endpoint)))
+		return err ? err : -ENOKEY;
+	if (a->socket)
+		zmq_close(a->socket);
+	a->asked = false;
+	a->socket = zmq_socket(a->context, ZMQ_DEALER);
+	if (!a->socket)
+		return -errno;
+	set_common(a->socket);
+	if (a->keys)
+		set_client_keys(a->keys, a->socket, key);
+	return zmq_connect(a->socket, endpoint) ? -errno : 0;
+}
+
+int link_asker_open(struct link_asker **out, const char *endpoints, const struct keys *keys)
+{
+	struct link_asker *a = calloc(1, sizeof *a);
+	if (!a)
+		return -ENOMEM;
+	a->keys = keys;
+	a->context = zmq_ctx_new();
+	a->next = a->endpoints = strdup(endpoints);
+	int err = a->context && a->endpoints ? connect_asker(a) : -ENOMEM;
+	if (err)
+		link_asker_close(a);
+	else
+		*out = a;
+	return err;
+}
+
+void link_asker_close(struct link_asker *a)
+{
+	if (!a)
+		return;
+	if (a->socket)
+		zmq_close(a->socket);
+	if (a->context)
+		zmq_ctx_term(a->context);
+	free(a->endpoints);
+	free(a);
+}
+
+int link_ask(struct link_asker *a, const char *text)
+{
+	struct wire_message m = {.kind = WIRE_COMMAND, .command = {{(const uint8_t *)text, (uint32_t)strlen(text)}}};
+	uint8_t frame[512];
+	int err = a->asked ? connect_asker(a) : 0; /* an answer that comes too late must not be taken for the next one's */
+	int64_t n = err || wire_bound(&m) > sizeof frame ? -EMSGSIZE : wire_encode(&m, frame, sizeof frame);
+	if (err || n < 0)
+		return err ? err : (int)n;
+	if (zmq_send(a->socket, frame, (size_t)n, ZMQ_DONTWAIT) < 0)
+		return -errno;
+	a->asked = true;
+	return 0;
+}
+
+char *link_asked(struct link_asker *a, int timeout_ms)
+{
+	zmq_pollitem_t item = {a->socket, 0, ZMQ_POLLIN, 0};
+	struct wire_message m;
+	zmq_msg_t msg;
+	char *text = NULL;
+	if (zmq_poll(&item, 1, timeout_ms) <= 0)
+		return NULL;
+	zmq_msg_init(&msg);
+	if (zmq_msg_recv(&msg, a->socket, ZMQ_DONTWAIT) >= 0 && wire_decode(zmq_msg_data(&msg), zmq_msg_size(&msg), &m) == 0 &&
+	    m.kind == WIRE_ANSWER)
+		text = strndup((const char *)m.answer.text.p, m.answer.text.n);
+	zmq_msg_close(&msg);
+	a->asked = false;
+	return text;
+}

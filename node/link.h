@@ -60,4 +60,15 @@ int link_answer(struct link *l, const struct link_reply *to, const uint8_t *fram
  * were handled. */
 int link_poll(struct link *l, uint64_t timeout_us, uint64_t budget_us);
 
+/* Asking a controller what vfmctl asks it: one question at a time, on a connection of its own. Of several endpoints, with commas between,
+ * the next has its turn when a question was not answered. */
+struct link_asker;
+/* keys (kept): NULL: none. -ENOKEY: the endpoint is on a network, and there are no keys, or its own is not known; -errno. */
+int link_asker_open(struct link_asker **out, const char *endpoints, const struct keys *keys);
+void link_asker_close(struct link_asker *a);
+/* Sends a COMMAND with the text. An answer to an earlier question that has not come yet is forgotten. -errno. */
+int link_ask(struct link_asker *a, const char *text);
+/* The ANSWER's text on the heap, waiting at most timeout_ms for it; NULL: none has come. */
+char *link_asked(struct link_asker *a, int timeout_ms);
+
 #endif

@@ -27,6 +27,7 @@ struct queue {
 struct live {
 	struct live_config config;
 	const struct plan *plan;
+	uint32_t readable_bytes; /* carried to the owner; the frame itself stays here */
 	uint32_t n_queues;
 	struct queue *queues[NODE_MAX_STREAMS];
 };
@@ -60,7 +61,8 @@ static uint32_t read_queue(struct live *l, struct queue *q, uint64_t most, uint6
 		return 0;
 	for (; q->next < q->burst.n && n < most; n++) {
 		const struct vfm_packet *p = &q->burst.packets[q->next];
-		struct node_packet packet = {p->time_us, p->input, p->len, p->len, p->data};
+		uint32_t carried = p->len < l->readable_bytes ? p->len : l->readable_bytes;
+		struct node_packet packet = {p->time_us, p->input, p->len, carried, p->data};
 		uint64_t index = q->steerer.end;
 
 		if (steerer_packet(&q->steerer, shard_of(l->plan, p), &packet, now_us))
@@ -287,6 +289,7 @@ int live_open(const struct live_config *config, struct node *node, const struct 
 	if (!rc) {
 		l->config = *config;
 		l->plan = plan;
+		l->readable_bytes = node->options.readable_bytes;
 		l->n_queues = n;
 	}
 	for (uint32_t i = 0; i < n && !rc; i++) {

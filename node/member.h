@@ -56,6 +56,7 @@ struct member_limits {
 struct member_env {
 	uint64_t self; /* incarnation */
 	enum release_mode release;
+	uint32_t readable_bytes; /* of a packet, that execute() may look at: a WORK that carries less is refused */
 	struct member_limits limits;
 	struct member_ops ops;
 	struct outbox *out;

@@ -42,6 +42,7 @@ int node_init(struct node *n, const struct node_options *o)
 	outbox_init(&n->out, o->self, o->plan);
 	n->env = (struct member_env){.self = o->self,
 				     .release = o->release,
+				     .readable_bytes = o->readable_bytes,
 				     .limits = o->limits,
 				     .ops = {shard_new_for, execute_counted, n},
 				     .out = &n->out,

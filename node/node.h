@@ -12,6 +12,7 @@ struct node_options {
 	uint64_t plan; /* first 8 bytes of the plan's digest */
 	uint32_t n_shards;
 	enum release_mode release;
+	uint32_t readable_bytes; /* of a packet, that ops.execute may look at */
 	struct member_limits limits;
 	struct member_ops ops;
 	uint64_t heartbeat_us;

@@ -218,16 +218,17 @@ static bool early(const struct member *m, uint32_t index)
 	return !m->owner.late && registered(m) == 1 && m->owner.streams[index].steerer != m->env->self;
 }
 
-static bool work_legal(const struct wire_work *w)
+static bool work_legal(const struct member *m, const struct wire_work *w)
 {
 	uint32_t n = w->length.n;
 	uint64_t bytes = 0;
 	if (!n || !w->first || w->time_us.n != n || w->input.n != n || w->carried.n != n)
 		return false;
 	for (uint32_t i = 0; i < n; i++) {
-		if (wire_c32(w->length, i) > UINT16_MAX || wire_c32(w->carried, i) != wire_c32(w->length, i))
-			return false; /* the program may read them all */
-		bytes += wire_c32(w->carried, i);
+		uint32_t length = wire_c32(w->length, i), carried = wire_c32(w->carried, i);
+		if (length > UINT16_MAX || carried > length || (carried < length && carried < m->env->readable_bytes))
+			return false; /* the program may read them */
+		bytes += carried;
 	}
 	return bytes == w->data.n;
 }
@@ -277,7 +278,7 @@ void owner_work(struct member *m, const struct wire_work *w, uint64_t from, uint
 		member_tell_config(m, from);
 		return;
 	}
-	if (!st || st->retired || st->session != w->session || !work_legal(w)) {
+	if (!st || st->retired || st->session != w->session || !work_legal(m, w)) {
 		m->counters.refused_old++;
 		return;
 	}

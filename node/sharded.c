@@ -6,30 +6,17 @@
 #include <string.h>
 
 #include "analysis/parts.h"
+#include "analysis/spread.h"
 #include "vm/verdict.h"
 
-/* The shard that a key of the table belongs to; -1: no one's in particular (configuration or parts). */
-static int64_t home_of(const struct sharded *s, uint8_t table, uint64_t key)
-{
-	uint64_t projected;
-
-	if (s->n == 1)
-		return 0;
-	if (!cert_project(s->plan->cert, table, key, &projected))
-		return -1;
-	return plan_shard_of_key(s->plan, projected);
-}
-
-/* A part must be counted once; a key in configuration may be read anywhere, also beside owned keys of its table. */
 static int preload_entry(struct sharded *s, const struct table_file_entry *e)
 {
-	const struct program *p = s->plan->program;
-	uint32_t index = (uint32_t)p->table_index[e->table];
-	uint32_t last = !p->tables[index].updated || parts_site(s->plan->cert, e->table) ? 1 : s->n;
+	uint32_t index = (uint32_t)s->plan->program->table_index[e->table];
 	int rc = 0;
 
-	for (uint32_t i = 0; i < last && rc == 0; i++)
-		rc = shard_preload(s->shards[i], index, e->key, e->value);
+	for (uint32_t i = 0; i < s->n && rc == 0; i++)
+		if (spread_preloads(s->plan, e->table, i))
+			rc = shard_preload(s->shards[i], index, e->key, e->value);
 	return rc;
 }
 
@@ -95,16 +82,14 @@ struct collector {
 	struct table_file *file;
 	uint32_t shard;
 	uint8_t table;
-	bool parts;
 };
 
 static void collect_entry(void *arg, uint64_t key, uint64_t value)
 {
 	struct collector *c = arg;
-	int64_t home = c->parts ? -1 : home_of(c->sharded, c->table, key);
 
 	/* Other shards' copies of a preloaded key are not the one that the program works on. */
-	if (home >= 0 ? home == c->shard : c->parts || c->shard == 0)
+	if (c->sharded->n == 1 || spread_counts(c->sharded->plan, c->table, key, c->shard))
 		table_file_append(c->file, &(struct table_file_entry){.table = c->table, .key = key, .value = value});
 }
 
@@ -120,7 +105,6 @@ int sharded_collect(struct sharded *s, struct table_file *t)
 		for (uint32_t j = 0; j < s->shards[i]->n_tables && rc == 0; j++) {
 			struct collector c = {.sharded = s, .file = t, .shard = i, .table = s->plan->program->tables[j].number};
 
-			c.parts = parts_site(s->plan->cert, c.table) != NULL;
 			rc = shard_visit(s->shards[i], j, collect_entry, &c);
 		}
 	}

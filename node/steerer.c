@@ -59,11 +59,11 @@ bool steerer_has_room(const struct steerer *s, uint32_t shard)
 	       h->last - h->acked < s->options.shard_window;
 }
 
-static int keep_bytes(struct steerer_slot *slot, const struct node_packet *p)
+static int keep_bytes(struct steerer_slot *slot, const struct node_packet *p, uint32_t bytes)
 {
-	if (p->carried > slot->room) {
+	if (bytes > slot->room) {
 		uint32_t room = slot->room ? slot->room : 128;
-		while (room < p->carried)
+		while (room < bytes)
 			room *= 2;
 		uint8_t *grown = realloc(slot->buffer, room);
 		if (!grown)
@@ -71,8 +71,8 @@ static int keep_bytes(struct steerer_slot *slot, const struct node_packet *p)
 		slot->buffer = grown;
 		slot->room = room;
 	}
-	if (p->carried)
-		memcpy(slot->buffer, p->data, p->carried);
+	if (bytes)
+		memcpy(slot->buffer, p->data, bytes);
 	slot->packet = *p;
 	slot->packet.data = slot->buffer;
 	return 0;
@@ -95,7 +95,7 @@ int steerer_packet(struct steerer *s, uint32_t shard, const struct node_packet *
 	uint32_t number = (uint32_t)(s->end & (s->options.window - 1));
 	if (!steerer_has_room(s, shard))
 		return -EAGAIN;
-	if (keep_bytes(slot, p))
+	if (keep_bytes(slot, p, s->options.whole ? p->length : p->carried))
 		return -ENOMEM;
 	slot->seq = ++h->last;
 	slot->shard = shard;

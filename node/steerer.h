@@ -17,6 +17,7 @@ struct steerer_options {
 	uint64_t session; /* larger than any before it of this stream */
 	bool fresh;       /* a live port: numbers start anew */
 	bool early;       /* release mode early */
+	bool whole;       /* keep the whole packet for its release, not only what is carried to the owner */
 	uint32_t n_shards;
 	uint32_t window;       /* packets held altogether; a power of two */
 	uint32_t shard_window; /* packets not yet acknowledged as durable in one shard, at most SIGMA_MAX_TAIL */
@@ -110,7 +111,7 @@ void steerer_fini(struct steerer *s);
 void steerer_skip(struct steerer *s, uint32_t shard);
 /* Whether the next packet, of this shard, has room. If not, the input waits. */
 bool steerer_has_room(const struct steerer *s, uint32_t shard);
-/* Takes a packet (copies carried bytes). -EAGAIN: no room; -ENOMEM. It is sent by steerer_flush(). */
+/* Takes a packet (copies what it keeps). -EAGAIN: no room; -ENOMEM. It is sent by steerer_flush(). */
 int steerer_packet(struct steerer *s, uint32_t shard, const struct node_packet *p, uint64_t now_us);
 /* Sends what has come since the last call; once per burst. Shards whose owner has not answered yet catch up when it does. */
 void steerer_flush(struct steerer *s);

@@ -134,11 +134,19 @@ int sigma_keep(struct sigma *s, struct sigma_stream *st, struct verdict v)
 	return 0;
 }
 
+static enum sigma_tally tally_of(struct verdict v)
+{
+	if (!v.error)
+		return v.value > 1 ? SIGMA_LOGGED : v.value ? SIGMA_ACCEPTED : SIGMA_DROPPED;
+	return SIGMA_FIRST_ERROR + (v.error < SIGMA_ERRORS ? v.error : SIGMA_ERRORS) - 1;
+}
+
 int sigma_push(struct sigma *s, struct sigma_stream *st, struct verdict v)
 {
 	v.index = s->counters[SIGMA_PACKETS] + 1;
 	int err = sigma_keep(s, st, v);
 	s->counters[SIGMA_PACKETS] += !err;
+	s->tallies[tally_of(v)] += !err;
 	return err;
 }
 
@@ -206,6 +214,8 @@ static uint64_t rest_digest(const struct sigma *s, uint64_t tail_sum)
 	uint64_t sum = mix64(tail_sum);
 	for (int i = 0; i < SIGMA_COUNTER_COUNT; i++)
 		sum = mix64(sum ^ s->counters[i]);
+	for (int i = 0; i < SIGMA_TALLY_COUNT; i++)
+		sum = mix64(sum ^ s->tallies[i]);
 	for (uint32_t i = 0; i < s->n_streams; i++) {
 		const struct sigma_stream *st = &s->streams[i];
 		sum += mix64(mix64(mix64(mix64(st->id) + st->session) + st->position) + 2 * st->acked + st->retired);

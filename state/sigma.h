@@ -42,6 +42,16 @@ struct sigma_stream {
 #define SIGMA_COUNTER_ENUM(name, doc) SIGMA_##name,
 enum sigma_counter { SIGMA_COUNTERS(SIGMA_COUNTER_ENUM) SIGMA_COUNTER_COUNT };
 
+/* M(NAME, meaning): what became of the packets. Not sent with every delta: replicas count the verdicts that it brings. */
+#define SIGMA_TALLIES(M) \
+	M(DROPPED, "value 0") \
+	M(ACCEPTED, "value 1") \
+	M(LOGGED, "value 2 or more") \
+	M(FIRST_ERROR, "error number 1; those of the other numbers follow")
+#define SIGMA_ERRORS                9 /* error numbers counted each for itself; higher ones count as this */
+#define SIGMA_TALLY_ENUM(name, doc) SIGMA_##name,
+enum sigma_tally { SIGMA_TALLIES(SIGMA_TALLY_ENUM) SIGMA_TALLY_COUNT = SIGMA_FIRST_ERROR + SIGMA_ERRORS };
+
 struct sigma {
 	struct shard *shard; /* owned; its tables are tracked, or shared configuration */
 	uint64_t history;
@@ -51,6 +61,7 @@ struct sigma {
 	uint64_t epochs[WIRE_MAX_LINEAGE]; /* the newest ones, ascending */
 	uint64_t starts[WIRE_MAX_LINEAGE]; /* number of each one's first delta */
 	uint64_t counters[SIGMA_COUNTER_COUNT];
+	uint64_t tallies[SIGMA_TALLY_COUNT];
 	uint32_t n_streams;
 	struct sigma_stream streams[WIRE_MAX_STREAMS];
 	uint64_t tail_sum;                  /* set hash over all tails, kept up to date */

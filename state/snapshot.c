@@ -110,6 +110,7 @@ void snapshot_describe(const struct sigma *s, struct snapshot_columns *c, struct
 				 .number = s->number,
 				 .made_in = s->made_in,
 				 .counters = wire_column(s->counters, SIGMA_COUNTER_COUNT),
+				 .tallies = wire_column(s->tallies, SIGMA_TALLY_COUNT),
 				 .next_place = wire_column(c->next_place, s->shard->n_tables),
 				 .epochs = wire_column(s->epochs, s->n_epochs),
 				 .starts = wire_column(s->starts, s->n_epochs),
@@ -138,8 +139,8 @@ static bool shape_legal(const struct sigma *s, const struct wire_sigma *w)
 {
 	uint32_t n = w->stream.n;
 	return w->session.n == n && w->retired.n == n && w->position.n == n && w->acked.n == n && w->verdict.n == w->error.n &&
-	       w->verdict.n == w->index.n && w->counters.n == SIGMA_COUNTER_COUNT && w->next_place.n == s->shard->n_tables &&
-	       lineage_legal(w);
+	       w->verdict.n == w->index.n && w->counters.n == SIGMA_COUNTER_COUNT && w->tallies.n == SIGMA_TALLY_COUNT &&
+	       w->next_place.n == s->shard->n_tables && lineage_legal(w);
 }
 
 static int restore_stream(struct sigma *s, const struct wire_sigma *w, uint32_t i, uint32_t *used)
@@ -179,6 +180,8 @@ int snapshot_restore(struct sigma *s, const struct wire_sigma *w)
 	}
 	for (uint32_t i = 0; i < SIGMA_COUNTER_COUNT; i++)
 		s->counters[i] = wire_c64(w->counters, i);
+	for (uint32_t i = 0; i < SIGMA_TALLY_COUNT; i++)
+		s->tallies[i] = wire_c64(w->tallies, i);
 	for (uint32_t i = 0; i < s->shard->n_tables; i++)
 		if (s->shard->tables[i] && !s->shard->shared[i])
 			table_set_next_position(s->shard->tables[i], wire_c64(w->next_place, i));

@@ -88,6 +88,8 @@ uint32_t table_held(const struct table *t);
 /* Walks every entry held, in no particular order: set *cursor = 0, call until it returns false. */
 bool table_next(const struct table *t, uint64_t *cursor, struct table_entry *e);
 bool table_entry_live(const struct table *t, const struct table_entry *e, uint32_t now_s);
+/* The last second at which the entry lives if nothing is stored to it; UINT32_MAX: it does not expire. */
+uint32_t table_entry_until_s(const struct table *t, const struct table_entry *e);
 
 /* Change tracking (config.tracked). Between two clears a key is reported at most once as removed and at most once as present;
  * one that was removed and inserted again is reported as both: removals are to be applied first. */

@@ -55,6 +55,13 @@ bool table_entry_live(const struct table *t, const struct table_entry *e, uint32
 	return e->queue == TABLE_PRELOADED || e->stamp_s >= table_oldest_live_s(t, now_s);
 }
 
+uint32_t table_entry_until_s(const struct table *t, const struct table_entry *e)
+{
+	bool for_ever = e->queue == TABLE_PRELOADED || e->stamp_s > UINT32_MAX - t->idle_s;
+
+	return for_ever ? UINT32_MAX : e->stamp_s + t->idle_s;
+}
+
 uint64_t table_live(const struct table *t, uint32_t now_s)
 {
 	uint64_t cursor = 0, live = 0;

@@ -126,6 +126,7 @@
 	F(T, U64, number, 0, "number of its last delta") \
 	F(T, U64, made_in, 0, "epoch in which that was made") \
 	F(T, C64, counters, 16, "counters") \
+	F(T, C64, tallies, 16, "packets dropped, accepted, logged, then in error by the error's number") \
 	F(T, C64, next_place, 256, "next queue position, by table") \
 	F(T, C64, epochs, WIRE_MAX_LINEAGE, "lineage: epochs") \
 	F(T, C64, starts, WIRE_MAX_LINEAGE, "lineage: first delta number of each") \
@@ -199,7 +200,7 @@
 	  "differs, 5: a peer sent what is no frame, 6: packets were released under a history that is lost") \
 	F(T, U64, detail, 0, "1 to 3: number of the delta; 4: the other plan; 5: the peer's incarnation; 6: how many packets")
 #define WIRE_FIELDS_COMMAND(F, T) \
-	F(T, BYTES, text, 1u << 20, "JSON: what vfmctl asks of the controller, or the controller of a node")
+	F(T, BYTES, text, 1u << 24, "JSON: what vfmctl asks of the controller, or the controller of a node")
 #define WIRE_FIELDS_ANSWER(F, T) F(T, BYTES, text, 1u << 24, "JSON")
 
 /* M(KIND, name, class, meaning). Classes, low to high: 0 configuration and heartbeats, 1 verdicts, 2 acknowledgements, 3 deltas,

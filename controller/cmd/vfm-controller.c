@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char help[] = "usage: vfm-controller [options] --bind EP FILTER\n"
+static const char help[] = "usage: vfm-controller [options] --bind EP [FILTER]\n"
+			   "\n"
+			   "Without FILTER it has the plan that is in its store, or waits for vfmctl load.\n"
 			   "\n"
 			   "  -e, --expression EXPR  the filter, as a VFLisp expression\n"
 			   "      --bind EP          where nodes and vfmctl reach it, ipc://PATH or tcp://HOST:PORT\n"
@@ -21,7 +23,7 @@ static const char help[] = "usage: vfm-controller [options] --bind EP FILTER\n"
 			   "      --no-standby       one copy of each shard\n"
 			   "      --lease MS         a node that is silent this long is suspected (400)\n"
 			   "      --loss MS          owner gone and nobody in sync this long: declare the loss, 0: never (2000)\n"
-			   "      --certificate CERT, --shards P, --capacity N, --limit N   as given to the nodes\n"
+			   "      --certificate CERT, --shards P, --capacity N, --limit N, --preload FILE   as given to the nodes\n"
 			   "      --version          print the version\n"
 			   "  -h, --help             print this text\n";
 
@@ -48,6 +50,7 @@ enum long_only {
 	OPT_LEASE,
 	OPT_LOSS,
 	OPT_CERTIFICATE,
+	OPT_PRELOAD,
 	OPT_SHARDS,
 	OPT_CAPACITY,
 	OPT_LIMIT,
@@ -65,6 +68,7 @@ static const struct option long_options[] = {
 	{"lease", required_argument, NULL, OPT_LEASE},
 	{"loss", required_argument, NULL, OPT_LOSS},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"preload", required_argument, NULL, OPT_PRELOAD},
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"limit", required_argument, NULL, OPT_LIMIT},
@@ -118,6 +122,9 @@ static int take(struct server_options *o, struct deploy_options *p, int option, 
 	case OPT_CERTIFICATE:
 		p->certificate = optarg;
 		return -1;
+	case OPT_PRELOAD:
+		p->preload = optarg;
+		return -1;
 	case OPT_VERSION:
 		puts("vfm-controller " VFM_VERSION);
 		return 0;
@@ -143,8 +150,9 @@ static int read_options(int argc, char **argv, struct server_options *o, struct 
 		return status;
 	if (!p->expression)
 		p->filter = optind < argc ? argv[optind++] : NULL;
-	if (!p->expression && !p->filter)
-		return usage_error("no filter", "");
+	bool filter = p->expression || p->filter;
+	if (!filter && (p->certificate || p->shards || p->capacity || p->preload))
+		return usage_error("no filter, but options of one", "");
 	if (!o->endpoint)
 		return usage_error("no --bind", "");
 	if (!o->key != !o->peers)
@@ -152,36 +160,41 @@ static int read_options(int argc, char **argv, struct server_options *o, struct 
 	return optind < argc ? usage_error("too many arguments, from ", argv[optind]) : -1;
 }
 
+static int open_plan(struct deploy *deploy, const struct deploy_options *p, char why[DEPLOY_WHY_BYTES])
+{
+	struct diag_list *d = calloc(1, sizeof *d);
+	char *text;
+	if (!d)
+		return -ENOMEM;
+	int err = deploy_open(deploy, p, d, &text, why);
+	diag_print(d, stderr);
+	free(text);
+	free(d);
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	struct server_options o;
 	struct deploy_options p;
-	struct deploy deploy;
-	char why[DEPLOY_WHY_BYTES] = "", *text;
+	struct deploy deploy = {.program = NULL};
+	char why[DEPLOY_WHY_BYTES] = "";
 	struct sigaction action = {.sa_handler = on_signal};
 	int status = read_options(argc, argv, &o, &p);
 	if (status >= 0)
 		return status;
-	struct diag_list *d = calloc(1, sizeof *d);
-	if (!d)
-		return 1;
 	static struct keys keys;
 	o.keys = o.key ? &keys : NULL;
 	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
 		fprintf(stderr, "vfm-controller: %s\n", why);
-		free(d);
 		return 1;
 	}
-	int err = deploy_open(&deploy, &p, d, &text, why);
-	diag_print(d, stderr);
-	free(text);
-	free(d);
+	int err = p.expression || p.filter ? open_plan(&deploy, &p, why) : 0;
 	if (!err) {
 		sigaction(SIGTERM, &action, NULL);
 		sigaction(SIGINT, &action, NULL);
 		signal(SIGXFSZ, SIG_IGN); /* a limit on the store's size is an error of the store, and not the end */
-		o.plan = deploy.digest;
-		o.n_shards = deploy.plan->shards;
+		o.deploy = p.expression || p.filter ? &deploy : NULL;
 		err = server_run(&o, &stop, why);
 		deploy_close(&deploy);
 	}

@@ -1,5 +1,6 @@
 /* vfmctl: the operator's command: what a cluster is doing, what it should do, and a rehearsal of it all. Exit status: 0 done (rehearse:
  * and passed), 1 not done, 2 the command line is wrong. */
+#include "controller/ctl.h"
 #include "controller/fleet.h"
 #include "controller/input.h"
 #include "controller/rehearse.h"
@@ -20,6 +21,9 @@ static const char help[] =
 	"       vfmctl [--json] --controller EP drain NODE | undrain NODE\n"
 	"       vfmctl [--json] --controller EP fence INCARNATION  that process is dead: say so only if you know\n"
 	"       vfmctl keygen NAME                               a pair of keys: NAME for all, NAME_secret for one process\n"
+	"       vfmctl [--json] [-v] [--table FILE] [--object N] --controller EP state   the merged table, by object\n"
+	"       vfmctl [--json] --controller EP report           the filter's analysis, and how the cluster stands with it\n"
+	"       vfmctl [options] --controller EP load FILTER     the cluster's filter (or load -e EXPR); --replace: another one\n"
 	"       vfmctl rehearse [options] FILTER CAPTURE...      (or -e EXPR CAPTURE...)\n"
 	"\n"
 	"      --controller EP    its endpoint; over a network EP@NAME if its public file in --peers is not called controller\n"
@@ -34,6 +38,7 @@ static const char help[] =
 	"      --kills K          nodes killed with -9 and started again (3)\n"
 	"      --seed S           what is done when (1)\n"
 	"      --release MODE     commit, early or none (commit)\n"
+	"      --engine KIND      the nodes' engine: interp, jit or burst (burst); the single instance interprets\n"
 	"      --capacity N       entries of every table\n"
 	"      --shards P         shards, 1 or a power of two (64 where the program may be split)\n"
 	"      --certificate CERT the proof that it may be (else the analyzer is asked)\n"
@@ -41,18 +46,24 @@ static const char help[] =
 	"      --io pcap|dpdk     how packets come in: straight from the capture, or by DPDK ports that play it (pcap)\n"
 	"      --together         with --io dpdk: play all captures at once, each by a receive queue of its own\n"
 	"      --verdicts FILE    keep the verdict file\n"
-	"      --table FILE       keep the merged state\n"
+	"      --table FILE       keep (state: write) the merged state, `table key value`, sorted\n"
 	"      --svg FILE         draw throughput and latency over time, with what was done marked\n"
 	"      --keep             keep the directory with all files and logs\n"
-	"  -v, --verbose          say what is done\n"
+	"      --replace          load: in place of the filter that is loaded; every table begins empty\n"
+	"      --preload FILE     fill tables first, from lines `table key value`\n"
+	"      --limit N          load: instructions a packet may take (10000)\n"
+	"      --object N         state: only the table of this object\n"
+	"      --wait SECONDS     state: for shards that have no owner at the moment (10)\n"
+	"  -v, --verbose          say what is done (state: every shard's positions)\n"
 	"      --json             one JSON object and nothing else\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this text\n";
 
 struct options {
 	struct rehearse_options rehearse;
-	const char *controller, *key, *peers;
-	bool json, together;
+	struct ctl_options ctl;
+	const char *key, *peers;
+	bool together;
 };
 
 enum long_only {
@@ -63,6 +74,7 @@ enum long_only {
 	OPT_CAPACITY,
 	OPT_SHARDS,
 	OPT_RELEASE,
+	OPT_ENGINE,
 	OPT_CERTIFICATE,
 	OPT_ACCEPT_GUARD,
 	OPT_IO,
@@ -71,6 +83,11 @@ enum long_only {
 	OPT_TABLE,
 	OPT_SVG,
 	OPT_KEEP,
+	OPT_OBJECT,
+	OPT_REPLACE,
+	OPT_PRELOAD,
+	OPT_LIMIT,
+	OPT_WAIT,
 	OPT_JSON,
 	OPT_CONTROLLER,
 	OPT_KEY,
@@ -87,6 +104,7 @@ static const struct option long_options[] = {
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"release", required_argument, NULL, OPT_RELEASE},
+	{"engine", required_argument, NULL, OPT_ENGINE},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
 	{"accept-guard", no_argument, NULL, OPT_ACCEPT_GUARD},
 	{"io", required_argument, NULL, OPT_IO},
@@ -95,6 +113,11 @@ static const struct option long_options[] = {
 	{"table", required_argument, NULL, OPT_TABLE},
 	{"svg", required_argument, NULL, OPT_SVG},
 	{"keep", no_argument, NULL, OPT_KEEP},
+	{"object", required_argument, NULL, OPT_OBJECT},
+	{"replace", no_argument, NULL, OPT_REPLACE},
+	{"preload", required_argument, NULL, OPT_PRELOAD},
+	{"limit", required_argument, NULL, OPT_LIMIT},
+	{"wait", required_argument, NULL, OPT_WAIT},
 	{"verbose", no_argument, NULL, 'v'},
 	{"json", no_argument, NULL, OPT_JSON},
 	{"controller", required_argument, NULL, OPT_CONTROLLER},
@@ -111,8 +134,9 @@ static int usage_error(const char *what, const char *which)
 	return 2;
 }
 
-static int take_number(struct rehearse_options *o, int option, const char *text)
+static int take_number(struct options *all, int option, const char *text)
 {
+	struct rehearse_options *o = &all->rehearse;
 	char *end;
 	errno = 0;
 	unsigned long long n = strtoull(text, &end, 10);
@@ -134,6 +158,15 @@ static int take_number(struct rehearse_options *o, int option, const char *text)
 	case OPT_KILLS:
 		o->kills = (uint32_t)n;
 		break;
+	case OPT_OBJECT:
+		all->ctl.object = (int64_t)n;
+		break;
+	case OPT_LIMIT:
+		o->plan.insn_limit = (uint32_t)n;
+		break;
+	case OPT_WAIT:
+		all->ctl.wait_s = n < 86400 ? (int)n : 86400;
+		break;
 	case OPT_SEED:
 		o->seed = n;
 		break;
@@ -154,18 +187,23 @@ static int take(struct options *o, int option, char **argv)
 		r->plan.expression = optarg;
 		return -1;
 	case 'v':
-		r->verbose = true;
+		r->verbose = o->ctl.verbose = true;
 		return -1;
 	case OPT_RELEASE:
 		r->release = optarg;
 		if (strcmp(optarg, "commit") && strcmp(optarg, "early") && strcmp(optarg, "none"))
 			return usage_error("--release takes commit, early or none, not ", optarg);
 		return -1;
+	case OPT_ENGINE:
+		r->engine = optarg;
+		if (strcmp(optarg, "interp") && strcmp(optarg, "jit") && strcmp(optarg, "burst"))
+			return usage_error("--engine takes interp, jit or burst, not ", optarg);
+		return -1;
 	case OPT_CERTIFICATE:
 		r->plan.certificate = optarg;
 		return -1;
 	case OPT_ACCEPT_GUARD:
-		r->accept_guard = true;
+		r->accept_guard = o->ctl.accept_guard = true;
 		return -1;
 	case OPT_IO:
 		r->dpdk = strcmp(optarg, "dpdk") == 0;
@@ -177,19 +215,25 @@ static int take(struct options *o, int option, char **argv)
 		r->verdicts = optarg;
 		return -1;
 	case OPT_TABLE:
-		r->table = optarg;
+		r->table = o->ctl.table = optarg;
 		return -1;
 	case OPT_SVG:
 		r->svg = optarg;
+		return -1;
+	case OPT_REPLACE:
+		o->ctl.replace = true;
+		return -1;
+	case OPT_PRELOAD:
+		r->plan.preload = optarg;
 		return -1;
 	case OPT_KEEP:
 		r->keep = true;
 		return -1;
 	case OPT_JSON:
-		o->json = true;
+		o->ctl.json = true;
 		return -1;
 	case OPT_CONTROLLER:
-		o->controller = optarg;
+		o->ctl.controller = optarg;
 		return -1;
 	case OPT_KEY:
 		o->key = optarg;
@@ -206,7 +250,7 @@ static int take(struct options *o, int option, char **argv)
 	case '?':
 		return usage_error("unknown or ambiguous option, or one without its value: ", argv[optind - 1]);
 	default:
-		return take_number(r, option, optarg);
+		return take_number(o, option, optarg);
 	}
 }
 
@@ -266,7 +310,7 @@ static int run_rehearsals(struct options *o, char **captures, int n)
 	int each = o->together ? n : 1;
 	if (o->together && (!o->rehearse.dpdk || n > INPUT_MAX_CAPTURES))
 		return usage_error("--together needs --io dpdk, and at most 16 captures", "");
-	if (o->json && n != each)
+	if (o->ctl.json && n != each)
 		return usage_error("--json takes one capture at a time, not more, from ", captures[1]);
 	for (int i = 0; i < n; i += each) {
 		o->rehearse.captures = (const char *const *)captures + i;
@@ -276,7 +320,7 @@ static int run_rehearsals(struct options *o, char **captures, int n)
 				fprintf(stderr, "vfmctl: %s\n", why);
 			return 1;
 		}
-		if (o->json)
+		if (o->ctl.json)
 			print_json(&r);
 		else
 			print_text(&r, captures[i]);
@@ -356,8 +400,6 @@ static json_t *question(const char *verb, char **args, int n)
 		return json_pack("{s:s}", "command", "status");
 	if (strcmp(verb, "events") == 0 && n == 0)
 		return json_pack("{s:s}", "command", "events");
-	if (strcmp(verb, "scale") == 0 && n == 1)
-		return json_pack("{s:s,s:I}", "command", "scale", "n", (json_int_t)strtoll(args[0], NULL, 10));
 	if (strcmp(verb, "move") == 0 && n == 2)
 		return json_pack("{s:s,s:I,s:s}", "command", "move", "shard", (json_int_t)strtoll(args[0], NULL, 10), "node",
 				 args[1]);
@@ -382,25 +424,6 @@ static void print_answer(const char *verb, const json_t *answer, bool json)
 	free(text);
 }
 
-static int open_asker(const struct options *o, struct gate_asker **asker)
-{
-	static struct keys keys;
-	char why[KEYS_WHY_BYTES];
-	if (o->key && keys_load(&keys, o->key, o->peers ? o->peers : ".", why)) {
-		fprintf(stderr, "vfmctl: %s\n", why);
-		return -EINVAL;
-	}
-	int err = gate_asker_open(asker, o->controller, o->key ? &keys : NULL);
-	if (err == -ENOKEY)
-		fprintf(stderr,
-			"vfmctl: no key of it is known, %s: give --key and --peers with its public file, named controller, or as "
-			"EP@NAME\n",
-			o->controller);
-	else if (err)
-		fprintf(stderr, "vfmctl: not an endpoint, %s: give ipc://PATH or tcp://HOST:PORT\n", o->controller);
-	return err;
-}
-
 /* vfmctl keygen NAME */
 static int make_keys(char **args, int n)
 {
@@ -417,38 +440,56 @@ static int make_keys(char **args, int n)
 	return err ? 1 : 0;
 }
 
+/* The verbs of ctl.h; -1: it is none of them. */
+static int about_filter(const struct options *o, char **args, int n)
+{
+	struct ctl_options c = o->ctl;
+	bool load = strcmp(args[0], "load") == 0 && n == (o->rehearse.plan.expression ? 1 : 2),
+	     scale = strcmp(args[0], "scale") == 0 && n == 2, state = strcmp(args[0], "state") == 0 && n == 1,
+	     report = strcmp(args[0], "report") == 0 && n == 1;
+	if (!load && !scale && !state && !report)
+		return -1;
+	if (!c.controller)
+		return usage_error("no --controller", "");
+	c.plan = o->rehearse.plan;
+	c.plan.shards = o->rehearse.shards;
+	c.plan.filter = load && n == 2 ? args[1] : NULL;
+	return load ? ctl_load(&c) : scale ? ctl_scale(&c, args[1]) : state ? ctl_state(&c) : ctl_report(&c);
+}
+
 static int talk(const struct options *o, char **args, int n)
 {
-	json_t *q = n ? question(args[0], args + 1, n - 1) : NULL, *answer;
-	struct fleet_process controller = {.pid = 0};
+	int status = n ? about_filter(o, args, n) : -1;
+	if (status >= 0)
+		return status;
+	char why[CLUSTER_WHY_BYTES];
+	struct cluster c;
+	json_t *q = n ? question(args[0], args + 1, n - 1) : NULL;
 	if (!q)
 		return usage_error(n ? "not a command, or not its arguments: " : "no command", n ? args[0] : "");
-	if (!o->controller) {
+	if (!o->ctl.controller || cluster_open(&c, o->ctl.controller, o->ctl.keys, why)) {
 		json_decref(q);
-		return usage_error("no --controller", "");
+		return o->ctl.controller ? ctl_fail(why) : usage_error("no --controller", "");
 	}
-	if (open_asker(o, &controller.asker)) {
-		json_decref(q);
-		return 1;
-	}
-	char *text = fleet_ask_text(&controller, q);
-	gate_asker_close(controller.asker);
-	answer = text ? json_loads(text, 0, NULL) : NULL;
-	free(text);
-	const char *error = answer ? json_string_value(json_object_get(answer, "error")) : "no answer";
-	if (error)
-		fprintf(stderr, "vfmctl: %s, %s: is the controller there, and is the command right?\n", error, o->controller);
-	else
-		print_answer(args[0], answer, o->json);
-	int status = error ? 1 : 0;
+	json_t *answer = cluster_ask(&c, q, why);
+	if (answer)
+		print_answer(args[0], answer, o->ctl.json);
+	status = answer ? 0 : ctl_fail(why);
 	json_decref(answer);
+	cluster_close(&c);
 	return status;
 }
 
 int main(int argc, char **argv)
 {
-	struct options o = {
-		.rehearse = {.nodes = 3, .moves = 20, .kills = 3, .seed = 1, .release = "commit", .plan = {.insn_limit = 10000}}};
+	struct options o = {.ctl = {.object = -1, .wait_s = 10},
+			    .rehearse = {.nodes = 3,
+					 .moves = 20,
+					 .kills = 3,
+					 .seed = 1,
+					 .release = "commit",
+					 .engine = "burst",
+					 .plan = {.insn_limit = 10000}}};
 	int option, status = -1;
 	opterr = 0;
 	while (status < 0 && (option = getopt_long(argc, argv, "e:vh", long_options, NULL)) != -1)
@@ -457,6 +498,11 @@ int main(int argc, char **argv)
 		return status;
 	if (optind < argc && strcmp(argv[optind], "keygen") == 0)
 		return make_keys(argv + optind + 1, argc - optind - 1);
+	static struct keys keys;
+	char why[KEYS_WHY_BYTES];
+	o.ctl.keys = o.key ? &keys : NULL;
+	if (o.key && keys_load(&keys, o.key, o.peers ? o.peers : ".", why))
+		return ctl_fail(why);
 	if (optind == argc || strcmp(argv[optind], "rehearse"))
 		return talk(&o, argv + optind, argc - optind);
 	optind++;

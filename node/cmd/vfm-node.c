@@ -12,12 +12,13 @@
 #include <string.h>
 
 static const char help[] =
-	"usage: vfm-node [options] FILTER\n"
+	"usage: vfm-node [options] [FILTER]\n"
 	"       vfm-node [options] -e EXPR\n"
 	"       vfm-node --dpdk \"EAL ARGUMENTS\" --in PORT --out PORT ... (live ports, alone; vfm-node --dpdk x --help)\n"
 	"\n"
 	"Runs FILTER on its part of a cluster's packets. With --controller it joins a cluster; without, it is alone and needs "
 	"--capture.\n"
+	"Without FILTER it takes what the controller has (vfmctl load), and whatever is loaded in its place.\n"
 	"\n"
 	"  -e, --expression EXPR  the filter, as a VFLisp expression\n"
 	"      --name NAME        the node's name (node)\n"
@@ -30,7 +31,7 @@ static const char help[] =
 	"      --steer-only       own no shards\n"
 	"      --verdicts FILE    write the verdict file: line n is what packet n got\n"
 	"      --out FILE         write the accepted packets to a capture\n"
-	"      --journal FILE     what is settled is kept: a restarted node goes on where it was (not with --out)\n"
+	"      --journal FILE     what is settled is kept: a restarted node goes on where it was\n"
 	"      --dpdk \"EAL ARGS\"  steer live ports instead: what comes by one and is accepted leaves by the other, both ways\n"
 	"      --in PORT, --out PORT  the ports\n"
 	"      --one-way          only from --in to --out\n"
@@ -43,6 +44,7 @@ static const char help[] =
 	"      --stay             do not end with the capture\n"
 	"      --certificate CERT the proof that the program may be split\n"
 	"      --shards P         into so many shards, a power of two (1024 with a certificate, else 1)\n"
+	"      --preload FILE     fill tables first: lines `table key value`\n"
 	"      --capacity N       entries of every table (else as declared, undeclared 65536)\n"
 	"      --limit N          instructions a packet may take (10000)\n"
 	"      --engine KIND      interp, jit or burst (burst)\n"
@@ -85,6 +87,7 @@ enum long_only {
 	OPT_STOP_AT,
 	OPT_STAY,
 	OPT_CERTIFICATE,
+	OPT_PRELOAD,
 	OPT_SHARDS,
 	OPT_CAPACITY,
 	OPT_LIMIT,
@@ -117,6 +120,7 @@ static const struct option long_options[] = {
 	{"stop-at", required_argument, NULL, OPT_STOP_AT},
 	{"stay", no_argument, NULL, OPT_STAY},
 	{"certificate", required_argument, NULL, OPT_CERTIFICATE},
+	{"preload", required_argument, NULL, OPT_PRELOAD},
 	{"shards", required_argument, NULL, OPT_SHARDS},
 	{"capacity", required_argument, NULL, OPT_CAPACITY},
 	{"limit", required_argument, NULL, OPT_LIMIT},
@@ -200,7 +204,8 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 				[OPT_JOURNAL - 256] = &o->journal,   [OPT_CERTIFICATE - 256] = &p->certificate,
 				[OPT_DPDK - 256] = &o->dpdk,         [OPT_IN - 256] = &o->ports.names[0],
 				[OPT_KEY - 256] = &o->key,           [OPT_PEERS - 256] = &o->peers,
-				[OPT_ORDER - 256] = &o->order,       [OPT_VERSION - 256] = NULL};
+				[OPT_ORDER - 256] = &o->order,       [OPT_PRELOAD - 256] = &p->preload,
+				[OPT_VERSION - 256] = NULL};
 	if (option >= 256 && texts[option - 256]) {
 		*texts[option - 256] = optarg;
 		return -1;
@@ -270,8 +275,10 @@ static int read_options(int argc, char **argv, struct daemon_options *o, struct 
 		return status;
 	if (!p->expression)
 		p->filter = optind < argc ? argv[optind++] : NULL;
-	if (!p->expression && !p->filter)
+	if (!p->expression && !p->filter && !o->controller)
 		return usage_error("no filter", "");
+	if (!p->expression && !p->filter && (p->certificate || p->shards || p->capacity || p->preload))
+		return usage_error("no filter, but options of one: the controller's plan has its own", "");
 	if (optind < argc)
 		return usage_error("too many arguments, from ", argv[optind]);
 	if (!o->key != !o->peers)
@@ -284,8 +291,8 @@ static int read_options(int argc, char **argv, struct daemon_options *o, struct 
 		return check_ports(o);
 	if (o->order)
 		return usage_error("--order without --dpdk: a capture is one stream, which has an order of its own", "");
-	if (o->journal && o->accepted)
-		return usage_error("--journal with --out: a capture cannot be taken up again, only the verdict file", "");
+	if (o->journal && o->accepted && strcmp(o->accepted, "-") == 0)
+		return usage_error("--journal with --out -: standard output cannot be taken up again, only a file", "");
 	return -1;
 }
 
@@ -299,36 +306,64 @@ static bool given(int argc, char **argv, const char *option)
 	return false;
 }
 
+static int run(const struct daemon_options *o, const struct deploy_options *p, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
+{
+	struct diag_list *d = calloc(1, sizeof *d);
+	struct deploy deploy;
+	char *text;
+	if (!d)
+		return -ENOMEM;
+	int err = deploy_open(&deploy, p, d, &text, why);
+	diag_print(d, stderr);
+	free(text);
+	free(d);
+	if (err)
+		return err;
+	err = daemon_run(o, &deploy, &stop, s, why);
+	deploy_close(&deploy);
+	return err;
+}
+
+/* The controller's plan, and when another is loaded, that one: as a new incarnation, with empty tables. A stream ends instead: its
+ * packets belong to the plan it began with. */
+static int run_following(struct daemon_options *o, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
+{
+	bool steers = o->capture || o->dpdk;
+	int err = follow_open(&o->follow, o->controller, o->keys);
+	if (err)
+		snprintf(why, DEPLOY_WHY_BYTES, "%s, %s: give the controller's endpoint", strerror(-err), o->controller);
+	while (!err) {
+		struct deploy deploy;
+		err = follow_plan(o->follow, &deploy, &stop, why);
+		if (err)
+			break;
+		err = daemon_run(o, &deploy, &stop, s, why);
+		deploy_close(&deploy);
+		if (err != -ESTALE || steers)
+			break;
+		fprintf(stderr, "vfm-node: %s has another plan, %s begins anew with it\n", o->controller, o->name);
+		err = 0;
+	}
+	follow_close(o->follow);
+	return err == -EINTR ? 0 : err;
+}
+
 int main(int argc, char **argv)
 {
 	struct daemon_options o;
 	struct deploy_options p;
-	struct deploy deploy;
 	struct daemon_summary s = {0};
-	char why[DEPLOY_WHY_BYTES], *text;
+	char why[DEPLOY_WHY_BYTES] = "";
 	struct sigaction action = {.sa_handler = on_signal};
 	if (given(argc, argv, "--dpdk") && !given(argc, argv, "--controller"))
 		return wire_main(argc, argv);
 	int status = read_options(argc, argv, &o, &p);
 	if (status >= 0)
 		return status;
-	struct diag_list *d = calloc(1, sizeof *d);
-	if (!d)
-		return 1;
 	static struct keys keys;
 	o.keys = o.key ? &keys : NULL;
 	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
 		fprintf(stderr, "vfm-node: %s\n", why);
-		free(d);
-		return 1;
-	}
-	int err = deploy_open(&deploy, &p, d, &text, why);
-	diag_print(d, stderr);
-	free(text);
-	free(d);
-	if (err) {
-		if (why[0])
-			fprintf(stderr, "vfm-node: %s\n", why);
 		return 1;
 	}
 	sigaction(SIGTERM, &action, NULL);
@@ -337,11 +372,10 @@ int main(int argc, char **argv)
 	sigaction(SIGUSR1, &action, NULL);
 	o.report = stdout;
 	o.print_asked = &print_asked;
-	err = daemon_run(&o, &deploy, &stop, &s, why);
-	deploy_close(&deploy);
-	if (err)
+	int err = p.expression || p.filter ? run(&o, &p, &s, why) : run_following(&o, &s, why);
+	if (err && why[0])
 		fprintf(stderr, "vfm-node: %s\n", why);
-	else if (o.capture)
+	else if (!err && o.capture)
 		printf("packets %llu accept %llu drop %llu log %llu errors %llu\n", (unsigned long long)s.packets,
 		       (unsigned long long)s.accept, (unsigned long long)s.drop, (unsigned long long)s.log,
 		       (unsigned long long)s.errors);

@@ -84,7 +84,7 @@ struct world {
 static struct shard *make_shard(void *ctx, uint64_t shard)
 {
 	(void)shard;
-	return deploy_shard(&((struct world *)ctx)->deploy, 1);
+	return deploy_shard(&((struct world *)ctx)->deploy, 0, 1);
 }
 
 static struct verdict judge(struct world *w, struct shard *shard, const struct vfm_packet *p)
@@ -141,6 +141,7 @@ static void start(struct world *w, const struct live_config *like)
 				 .plan = w->deploy.digest,
 				 .n_shards = 1,
 				 .limits = node_default_limits(),
+				 .readable_bytes = w->deploy.readable_bytes,
 				 .ops = {make_shard, execute, w},
 				 .heartbeat_us = 50000,
 				 .name = "n",
@@ -222,7 +223,7 @@ static void take_stream(struct judged *by_index, uint32_t room, const char *in, 
 
 static void assert_same_as_single(struct world *w, struct judged *all, uint32_t n)
 {
-	struct shard *single = deploy_shard(&w->deploy, 2);
+	struct shard *single = deploy_shard(&w->deploy, 0, 2);
 	char text[VERDICT_TEXT_BYTES];
 
 	for (uint32_t i = 0; i < n; i++) {
