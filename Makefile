@@ -214,8 +214,8 @@ fuzz:
 mutants:
 	@BUILD=$(B) ONLY='$(ONLY)' bash test/mutants/run.sh
 
-# bench-NAME runs test/bench/NAME.c or bench_NAME.c, then the scripts beside it, NAME*.py, if there are any; bench runs all of them, one after
-# another.
+# bench-NAME runs test/bench/NAME.c or bench_NAME.c, then the scripts beside it, NAME*.py, if there are any; bench runs all of them,
+# one after another.
 bench_src := $(wildcard test/bench/*.c)
 bench_name = bench-$(patsubst bench_%,%,$(basename $(notdir $(1))))
 define bench_rule

@@ -142,15 +142,15 @@ def interval(values):
 def main():
     quick = "--quick" in sys.argv[1:]
     rounds, slices = (2, 5) if quick else (7, 15)
-    waits, rates, lost = ({side: [] for side in SIDES} for _ in range(3))
+    waits, rates, late = ({side: [] for side in SIDES} for _ in range(3))
     for k in range(rounds):
         for side in SIDES[k % 4 :] + SIDES[: k % 4]:
             paced, pps = measure(side, slices)
             waits[side] += [p["waits"] for p in paced]
             rates[side].append(pps)
-            lost[side] += [p["sent"] - p["received"] for p in paced]
+            late[side] += [p["sent"] - p["received"] for p in paced]
     print(f"\nnode on veth pairs, {rounds} rounds; a frame's way through it at {PACED} frames a second (us), and frames a second at most")
-    print(f"{'':12}" + "".join(f"{name:>9}" for name, _ in QUANTILES) + f"{'added p50':>11}{'lost':>6}{'frames/s':>10}   of the bare node")
+    print(f"{'':12}" + "".join(f"{name:>9}" for name, _ in QUANTILES) + f"{'added p50':>11}{'late':>6}{'frames/s':>10}   of the bare node")
     rows = []
     best = {side: min(waits[side], key=lambda w: quantile(w, 0.5)) for side in SIDES}
     base = quantile(best[SIDES[0]], 0.5)
@@ -159,7 +159,7 @@ def main():
         ratio = interval([a / b for a, b in zip(rates[side], rates[SIDES[0]])])
         rate = max(rates[side])
         ratio["ratio"] = round(rate / max(rates[SIDES[0]]), 3)
-        print(f"{side:12}" + "".join(f"{v:9.1f}" for v in values) + f"{values[0] - base:11.1f}{sum(lost[side]):6}{rate:10.0f}"
+        print(f"{side:12}" + "".join(f"{v:9.1f}" for v in values) + f"{values[0] - base:11.1f}{sum(late[side]):6}{rate:10.0f}"
               f"   {ratio['ratio']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]")
         rows += [{"case": f"latency {name}", "engine": side, "set": "64 B", "us": v} for (name, _), v in zip(QUANTILES, values)]
         rows.append({"case": "throughput", "engine": side, "set": "64 B", "pps": round(rate), "ratio_to": SIDES[0], **ratio})
