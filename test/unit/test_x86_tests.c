@@ -108,7 +108,7 @@ static void several_windows_are_one_condition(void **state)
 
 static void results_are_set_and_exits_jumped_to(void **state)
 {
-	uint32_t fits, not ;
+	uint32_t fits, misses;
 
 	(void)state;
 	begin(1, 1, 1);
@@ -127,10 +127,10 @@ static void results_are_set_and_exits_jumped_to(void **state)
 
 	decision.returns = false;
 	fits = decision.labels[0] = jit_label(&code);
-	not = decision.labels[1] = jit_label(&code);
+	misses = decision.labels[1] = jit_label(&code);
 	expect("movzx eax, byte ptr [rdi + 0xc]; xor eax, 0x6; je 0x12; jmp 0x12");
 	jit_label(&code);
-	decision.next = not ;
+	decision.next = misses;
 	jit_label(&code);
 	expect("movzx eax, byte ptr [rdi + 0xc]; xor eax, 0x6; je 0xd");
 	jit_label(&code);
