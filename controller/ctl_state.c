@@ -109,10 +109,13 @@ static json_t *positions_json(const struct view *v)
 	json_t *list = json_array();
 	for (uint32_t i = 0; i < v->merged.n_positions; i++) {
 		const struct merged_position *p = &v->merged.positions[i];
-		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:b}", "shard", (json_int_t)p->shard, "epoch",
-						      (json_int_t)p->epoch, "number", (json_int_t)p->number, "stream",
-						      (json_int_t)p->stream, "session", (json_int_t)p->session, "position",
-						      (json_int_t)p->position, "retired", (int)p->retired));
+		char stream[24], session[24];
+		snprintf(stream, sizeof stream, "%" PRIu64, p->stream);
+		snprintf(session, sizeof session, "%016" PRIx64, p->session);
+		json_array_append_new(list,
+				      json_pack("{s:I,s:I,s:I,s:s,s:s,s:I,s:b}", "shard", (json_int_t)p->shard, "epoch",
+						(json_int_t)p->epoch, "number", (json_int_t)p->number, "stream", stream, "session",
+						session, "position", (json_int_t)p->position, "retired", (int)p->retired));
 	}
 	return list;
 }

@@ -43,6 +43,12 @@ static uint64_t number(const json_t *o, const char *key)
 	return (uint64_t)json_integer_value(json_object_get(o, key));
 }
 
+static uint64_t hex_number(const json_t *o, const char *key)
+{
+	const char *text = json_string_value(json_object_get(o, key));
+	return text ? strtoull(text, NULL, 16) : 0;
+}
+
 static void part_fini(struct part *p)
 {
 	json_decref(p->streams);
@@ -198,8 +204,8 @@ static int add_positions(struct merged *m, const struct part *p, uint32_t shard)
 		m->positions[m->n_positions++] = (struct merged_position){shard,
 									  p->epoch,
 									  p->number,
-									  number(s, "stream"),
-									  number(s, "session"),
+									  hex_number(s, "stream"),
+									  hex_number(s, "session"),
 									  number(s, "position"),
 									  json_is_true(json_object_get(s, "retired"))};
 	}

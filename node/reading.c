@@ -38,14 +38,15 @@ static void write_entries(const struct readings *r, const struct shard *s, FILE 
 	}
 }
 
+/* JSON libraries hold signed integers; these two take all 64 bits. */
 static void write_streams(const struct sigma *s, FILE *out)
 {
 	fputc('[', out);
 	for (uint32_t i = 0; i < s->n_streams; i++) {
 		const struct sigma_stream *st = &s->streams[i];
 		fprintf(out,
-			"%s{\"stream\":%" PRIu64 ",\"session\":%" PRIu64 ",\"position\":%" PRIu64 ",\"acknowledged\":%" PRIu64
-			",\"retired\":%s}",
+			"%s{\"stream\":\"%016" PRIx64 "\",\"session\":\"%016" PRIx64 "\",\"position\":%" PRIu64
+			",\"acknowledged\":%" PRIu64 ",\"retired\":%s}",
 			i ? "," : "", st->id, st->session, st->position, st->acked, st->retired ? "true" : "false");
 	}
 	fputc(']', out);

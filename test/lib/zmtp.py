@@ -80,7 +80,7 @@ class Peer:
         """What vfmctl asks: a COMMAND, answered with JSON."""
         self.send(frame("COMMAND", [json.dumps(question).encode()]))
         answer = self.read_frame()
-        return json.loads(answer[answer.index(b"{"):])
+        return json.loads(answer[answer.index(b'{"'):])
 
     def close(self):
         self.socket.close()

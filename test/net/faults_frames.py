@@ -110,7 +110,7 @@ class Frames(ClusterCase):
         peer.send(frame("FAULT", [0, 0, 1, 0], sender=who))
         self.assertTrue(peer.is_cut())
         peer.close()
-        self.assertIn("quarantine, 0000000000003039", c.said(nodes[0]))
+        c.wait("the quarantine", lambda: "quarantine, 0000000000003039" in c.said(nodes[0]))
         self.assertFalse(c.alive()["b"]["quarantined"])
 
 
