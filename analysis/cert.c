@@ -1,11 +1,11 @@
-/* cert.c: the certificate as data: JSON in and out, projection, guard. The only file here that includes OpenSSL; jansson also stands
- * in deploy_json.c. */
+/* cert.c: the certificate as data: JSON in and out, projection, guard. The only file here that includes OpenSSL. */
 #include <errno.h>
-#include <jansson.h>
 #include <openssl/sha.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "analysis/json.h"
 
 #include "analysis/cert.h"
 

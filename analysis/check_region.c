@@ -238,8 +238,11 @@ static bool follow_load(struct follower *f, struct way *w, const struct vfm_insn
 static void follow_arithmetic(struct follower *f, struct way *w, const struct vfm_insn *insn)
 {
 	bool unary = vfm_ops[insn->op].pops == 1;
-	struct sym b = unary ? (struct sym){.kind = SYM_KNOWN} : w->stack[--w->sp];
-	struct sym a = w->stack[--w->sp];
+	struct sym b = {.kind = SYM_KNOWN}, a;
+
+	if (!unary)
+		b = w->stack[--w->sp];
+	a = w->stack[--w->sp];
 
 	if (a.kind != SYM_KNOWN || b.kind != SYM_KNOWN)
 		push(w, SYM_OTHER, 0);

@@ -26,6 +26,7 @@ static const char style[] =
 	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}\n"
 	".kind{display:inline-block;padding:0 9px;border-radius:4px;color:#fff;font-size:13px}\n"
 	".owned{background:var(--owned)}.partial{background:var(--partial)}.config{background:var(--config)}\n"
+	".wrap{white-space:pre-wrap;overflow-wrap:anywhere}\n"
 	"pre{margin:0;font:13.5px/1.55 ui-monospace,'DejaVu Sans Mono',monospace}\n"
 	".row{display:block;padding:0 8px;border-left:4px solid transparent}.row.o{border-color:var(--owned);background:#fbf0ea}\n"
 	".row.p{border-color:var(--partial);background:#ebf5f0}.row.c{border-color:var(--config);background:#edf2fa}\n"
@@ -70,6 +71,33 @@ static void print_head(const struct analysis *a, const char *name, FILE *out)
 		escape(a->split.reason, out);
 		fputs("</p>\n", out);
 	}
+	for (int i = 0; i < SPLIT_LIMIT_COUNT; i++)
+		if (a->split.limits >> i & 1)
+			fprintf(out, "<p class=\"soft\">given up: %s</p>\n", split_limit_text(i));
+}
+
+/* The ways to split that a capture chose among. */
+static void print_choice(const struct choice *c, FILE *out)
+{
+	if (!c->n)
+		return;
+	fprintf(out,
+		"<h2>Ways to split</h2>\n<div class=\"card\"><p class=\"soft\">By %" PRIu64
+		" packets of the capture; the one whose "
+		"largest class is smallest is taken.</p>\n<table>\n<tr><th>by<th class=\"n\">classes<th class=\"n\">largest "
+		"class<th></tr>\n",
+		c->results[0].packets);
+	for (uint32_t i = 0; i < c->n; i++) {
+		const struct balance_result *r = &c->results[i];
+		char by[TEXT_BYTES];
+
+		report_dims(&c->by[i], by, sizeof(by));
+		fputs("<tr><td>", out);
+		escape(by, out);
+		fprintf(out, "<td class=\"n\">%" PRIu64 "<td class=\"n\">%.1f %%<td>%s</tr>\n", r->classes,
+			r->packets ? 100.0 * (double)r->largest / (double)r->packets : 0, i == c->taken ? "taken" : "");
+	}
+	fputs("</table></div>\n", out);
 }
 
 static void print_stages(const struct analysis *a, FILE *out)
@@ -285,9 +313,10 @@ void report_html(const struct analysis *a, const char *name, FILE *out)
 	print_stages(a, out);
 	print_objects(a, out);
 	print_drawing(a, out);
+	print_choice(&a->choice, out);
 	print_transfer(&a->transfer, out);
 	if (a->split.verdict >= SPLIT_CONDITIONAL) {
-		fputs("<h2>What would make it split</h2>\n<div class=\"card\"><pre>", out);
+		fputs("<h2>What would make it split</h2>\n<div class=\"card\"><pre class=\"wrap\">", out);
 		report_explain(a, out); /* its text has none of the characters to be escaped */
 		fputs("</pre></div>\n", out);
 	}

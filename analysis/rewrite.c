@@ -122,8 +122,8 @@ static void mend_jumps(struct writer *w)
 		distance = (int64_t)w->new_pc[insn->target] - (at + 3);
 		if (distance < INT16_MIN || distance > INT16_MAX)
 			w->full = true;
-		w->code[at + 1] = (uint8_t)distance;
-		w->code[at + 2] = (uint8_t)(distance >> 8);
+		w->code[at + 1] = (uint8_t)((uint64_t)distance & 0xff);
+		w->code[at + 2] = (uint8_t)((uint64_t)distance >> 8);
 	}
 }
 

@@ -4,6 +4,7 @@
 #include "node/capture.h"
 #include "node/eal_dpdk.h"
 #include "node/journal.h"
+#include "node/json.h"
 #include "node/link.h"
 #include "node/live.h"
 #include "node/probe.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

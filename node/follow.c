@@ -1,9 +1,9 @@
 #include "node/follow.h"
 
+#include "node/json.h"
 #include "node/link.h"
 
 #include <errno.h>
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
