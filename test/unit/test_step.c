@@ -13,7 +13,7 @@
 #include "vm/vfm.h"
 
 #define OP(name)   VFM_OP_##name
-#define REL(d)     (uint8_t)(d), (uint8_t)((d) >> 8 & 0xff)
+#define REL(d)     (uint8_t)(d), (uint8_t)((uint16_t)(d) >> 8)
 #define BYTES(...) (const uint8_t[]){__VA_ARGS__}, sizeof((const uint8_t[]){__VA_ARGS__})
 
 static uint8_t buf[PACKET_BYTES];

@@ -11,7 +11,7 @@
 
 #define OP(name) VFM_OP_##name
 #define PUSH1(v) OP(PUSH), (v), 0, 0, 0, 0, 0, 0, 0
-#define REL(d)   (uint8_t)(d), (uint8_t)((d) >> 8 & 0xff)
+#define REL(d)   (uint8_t)(d), (uint8_t)((uint16_t)(d) >> 8)
 
 #define REFUSED(code, at, text, ...) \
 	do { \
