@@ -84,10 +84,20 @@ static bool fits_all(const struct search *s, const struct steer_role *role)
 	return true;
 }
 
+static bool same_role(const struct steer_role *x, const struct steer_role *y)
+{
+	return x->kind == y->kind && x->lowest.source == y->lowest.source && x->lowest.bit == y->lowest.bit && x->bits == y->bits;
+}
+
+static bool same_guard(const struct cert_guard *x, const struct cert_guard *y)
+{
+	return x->offset == y->offset && x->bytes == y->bytes && x->equal == y->equal && x->mask == y->mask && x->value == y->value;
+}
+
 static void add_role(struct search *s, const struct steer_role *role)
 {
 	for (uint32_t i = 0; i < s->n_roles; i++)
-		if (!memcmp(&s->roles[i], role, sizeof(*role)))
+		if (same_role(&s->roles[i], role))
 			return;
 	if (!fits_all(s, role))
 		return;
@@ -240,7 +250,7 @@ static bool add_guards(struct search *s)
 			if (!guard_of_bits(form, narrow, form->width, &g))
 				return false;
 			for (uint32_t k = 0; k < c->n_guards; k++)
-				there = there || !memcmp(&c->guards[k], &g, sizeof(g));
+				there = there || same_guard(&c->guards[k], &g);
 			if (!there && c->n_guards == CERT_MAX_GUARDS)
 				return false;
 			if (!there)
@@ -332,6 +342,7 @@ static int prepare(struct search *s)
 	}
 	if (s->n_owned == 0)
 		return 0;
+	/* NOLINTNEXTLINE(clang-analyzer-unix.Malloc): search_fini() frees what search_init() made, whatever happens here. */
 	err = steer_survey(s->ir, s->owned, s->seen, &s->n_seen, &s->out->limits);
 	if (err)
 		return err;
@@ -383,9 +394,13 @@ int split_search(const struct ir *ir, const struct objects *o, struct split *out
 
 /* ---- the other ways ---- */
 
-static bool same_guard(const struct cert *x, const struct cert *y)
+static bool same_guards(const struct cert *x, const struct cert *y)
 {
-	return x->n_guards == y->n_guards && !memcmp(x->guards, y->guards, x->n_guards * sizeof(x->guards[0]));
+	bool same = x->n_guards == y->n_guards;
+
+	for (uint32_t i = 0; i < x->n_guards && same; i++)
+		same = same_guard(&x->guards[i], &y->guards[i]);
+	return same;
 }
 
 static bool same_steer(const struct cert *x, const struct cert *y)
@@ -395,7 +410,7 @@ static bool same_steer(const struct cert *x, const struct cert *y)
 
 static bool is_another(const struct split *s, const struct cert *c)
 {
-	if (!same_guard(s->cert, c) || same_steer(s->cert, c))
+	if (!same_guards(s->cert, c) || same_steer(s->cert, c))
 		return false;
 	for (uint32_t i = 0; i < s->n_others; i++)
 		if (same_steer(s->others[i], c))
