@@ -30,7 +30,8 @@ static struct sigma *empty_state(uint64_t layout_seed)
 	struct shard *s = shard_new(4, 0);
 	struct sigma *state;
 
-	require(s != NULL);
+	if (!s)
+		abort();
 	s->tables[0] = table_new(&config);
 	config = (struct table_config){.capacity = 3, .tracked = true, .layout_seed = layout_seed};
 	s->tables[1] = table_new(&config);
