@@ -147,15 +147,16 @@ class Rehearsal(unittest.TestCase):
         capture, path = self.generate(), self.files.path
         done = node("--one-way", "--stop-after", "200", "--json", "--mirror", "log:" + path("log.pcap"), "--mirror",
                     "drop:" + path("drop.pcap"), "--verdicts", path("v"),
-                    self.files.write("f.vfm", "LD8 23\nPUSH 17\nJEQ dns\nRET 0\ndns:\nRET 7\n"),
+                    self.files.write("f.vfm", "LD8 23\nPUSH 17\nJEQ dns\nRET 0\ndns:\nRET 2\n"),
                     vdevs=pcap_vdevs([capture], path("out.pcap")), ports=PORTS)
         self.assertEqual((done.returncode, done.stderr.count("\n")), (0, 1), done.stderr)
         report = json.loads(done.stdout)
         packets = list(pcapfile.packets(capture))
-        for name, value in (("log", "7"), ("drop", "0")):
+        for name, value in (("log", "2"), ("drop", "0")):
             want = [p for p, v in zip(packets, self.files.read("v").split()) if v == value]
             got = list(pcapfile.packets(path(f"{name}.pcap")))
             self.assertLessEqual(len(got), len(want))
+            self.assertEqual(report[name], len(want))
             if not report["mirror_lost"]:
                 self.assertEqual([f for _, f in want], [f for _, f in got])
         self.assertGreater(report["mirrored"], 1000)
