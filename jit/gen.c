@@ -28,6 +28,8 @@ struct gen {
 	struct jit_buf *b;
 	struct jit_places places;
 	bool calls;
+	struct jit_loop *loop; /* NULL: the body runs one packet */
+	uint32_t loop_end;     /* label of the code between two packets, JIT_NO_LABEL: not written yet */
 	/* The body. */
 	bool checked;
 	struct jit_tests *tests; /* NULL: no lists */
@@ -380,9 +382,20 @@ static void branch(struct gen *g, uint32_t block)
 }
 
 /* The value in scratch[0] is the verdict. */
-static void return_value(struct gen *g)
+static void leave(struct gen *g, int error)
 {
-	g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, VFM_SUCCESS);
+	if (!g->loop) {
+		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, error);
+		return;
+	}
+	g->t->set(g->b, g->t->scratch[1], (uint64_t)(int64_t)error);
+	if (g->loop_end != JIT_NO_LABEL) {
+		g->t->jump(g->b, g->loop_end);
+		return;
+	}
+	g->loop_end = jit_label(g->b);
+	jit_place_label(g->b, g->loop_end);
+	g->t->end_loop(g->b, g->loop);
 }
 
 /* ---- lists of tests ---- */
@@ -416,7 +429,7 @@ static void decide(struct gen *g, uint32_t block)
 	for (unsigned i = n; i-- > 0; d.chained = true)
 		write_list(g, heads[i], &d);
 	if (n)
-		return_value(g);
+		leave(g, VFM_SUCCESS);
 }
 
 /* ---- blocks ---- */
@@ -436,7 +449,7 @@ static void finish_block(struct gen *g, uint32_t block)
 		reg = get(g, b->a, g->t->scratch[0]);
 		if (reg != g->t->scratch[0])
 			g->t->move(g->b, g->t->scratch[0], reg);
-		return_value(g);
+		leave(g, VFM_SUCCESS);
 	} else if (g->tests && g->tests->gists[block].ends_in_test) {
 		decide(g, block);
 	} else if (takes == (IR_TAKES_0 | IR_TAKES_1)) {
@@ -483,8 +496,23 @@ static void emit_faults(struct gen *g)
 			continue;
 		jit_place_label(g->b, g->fault[f]);
 		g->t->set(g->b, g->t->scratch[0], 0);
-		g->t->epilogue(g->b, g->calls, g->places.saved, g->places.n_slots, fault_errors[f]);
+		leave(g, fault_errors[f]);
 	}
+}
+
+static void enter(struct gen *g)
+{
+	if (!g->loop) {
+		g->t->prologue(g->b, g->calls, g->places.saved, g->places.n_slots);
+		return;
+	}
+	g->loop->calls = g->calls;
+	g->loop->saved = g->places.saved;
+	g->loop->n_slots = g->places.n_slots;
+	g->loop->head = jit_label(g->b);
+	g->loop->stop = jit_label(g->b);
+	g->loop_end = JIT_NO_LABEL;
+	g->t->begin_loop(g->b, g->loop);
 }
 
 static void emit_body(struct gen *g, bool checked)
@@ -493,7 +521,7 @@ static void emit_body(struct gen *g, bool checked)
 	g->n_stubs = 0;
 	for (unsigned f = 0; f < 3; f++)
 		g->fault[f] = JIT_NO_LABEL;
-	g->t->prologue(g->b, g->calls, g->places.saved, g->places.n_slots);
+	enter(g);
 	for (uint32_t i = 0; i < g->ir->n_blocks; i++)
 		g->labels[i] = jit_label(g->b);
 	for (uint32_t i = 0; i < g->ir->n_blocks && !g->b->failed; i++)
@@ -554,9 +582,16 @@ static void free_body(struct gen *g)
 	jit_moves_fini(&g->moves);
 }
 
+static const struct jit_regs *registers(const struct gen *g)
+{
+	if (g->loop)
+		return g->calls ? &g->t->calling_loop : &g->t->leaf_loop;
+	return g->calls ? &g->t->calling : &g->t->leaf;
+}
+
 static int gen_body(struct gen *g, bool checked)
 {
-	int err = jit_alloc(g->ir, g->needed, g->calls ? &g->t->calling : &g->t->leaf, false, g->tests, &g->places);
+	int err = jit_alloc(g->ir, g->needed, registers(g), false, g->tests, &g->places);
 
 	if (!err)
 		err = alloc_body(g);
@@ -583,7 +618,9 @@ static int gen_unchecked(struct gen g, uint32_t checked, uint32_t *guard)
 		g.needed = tests.needed;
 		*guard = tests.guard;
 	}
-	if (*guard)
+	if (g.loop)
+		g.loop->guard = *guard;
+	else if (*guard)
 		g.t->branch_short(g.b, false, *guard, checked);
 	if (!err)
 		err = gen_body(&g, false);
@@ -592,22 +629,66 @@ static int gen_unchecked(struct gen g, uint32_t checked, uint32_t *guard)
 	return err;
 }
 
-int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
+static struct gen gen_new(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
 {
 	struct gen g = {.ir = ir, .needed = needed, .t = t, .b = b, .insn_limit = insn_limit};
-	uint32_t checked = jit_label(b), guard = ir->program->need_bytes;
-	int err = 0;
 
 	g.calls = has_calls(ir, needed);
 	g.count_insns = ir->path.insns > insn_limit;
 	g.count_updates = ir->path.updates > VFM_MAX_UPDATES;
+	return g;
+}
+
+static int finish(struct gen *g, int err)
+{
+	jit_place_constants(g->b);
+	if (!err && !g->b->failed)
+		g->t->link(g->b);
+	return !err && g->b->failed ? -ENOMEM : err;
+}
+
+int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
+{
+	struct gen g = gen_new(ir, needed, t, insn_limit, b);
+	uint32_t checked = jit_label(b), guard = ir->program->need_bytes;
+	int err = 0;
+
 	if (ir->program->need_bytes <= VFM_MAX_PACKET_BYTES)
 		err = gen_unchecked(g, checked, &guard);
 	jit_place_label(b, checked);
 	if (!err && guard)
 		err = gen_body(&g, true);
-	jit_place_constants(b);
-	if (!err && !b->failed)
-		t->link(b);
-	return !err && b->failed ? -ENOMEM : err;
+	return finish(&g, err);
+}
+
+bool jit_uses_shard(const struct ir *ir, const uint8_t *needed)
+{
+	for (uint32_t v = 0; v < ir->n_values; v++) {
+		uint8_t op = ir->values[v].op;
+
+		if (needed[v] && (ir_ops[op].flags & (IR_F_READ | IR_F_UPDATE) || op == IR_NOW || op == IR_MIX || op == IR_HASH5 || op == IR_HASH5S))
+			return true;
+	}
+	return false;
+}
+
+static bool uses(const struct ir *ir, const uint8_t *needed, uint8_t op)
+{
+	for (uint32_t v = 0; v < ir->n_values; v++)
+		if (needed[v] && ir->values[v].op == op)
+			return true;
+	return false;
+}
+
+int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, bool shards,
+		 struct jit_buf *b)
+{
+	struct gen g = gen_new(ir, needed, t, insn_limit, b);
+	struct jit_loop loop = {.shards = shards, .input = uses(ir, needed, IR_INPUT), .insns = g.count_insns, .updates = g.count_updates};
+	uint32_t guard;
+
+	if (ir->program->need_bytes > VFM_MAX_PACKET_BYTES)
+		return -ENOTSUP;
+	g.loop = &loop;
+	return finish(&g, gen_unchecked(g, JIT_NO_LABEL, &guard));
 }

@@ -11,7 +11,6 @@
 #include "jit/parts.h"
 #include "vm/vfm.h"
 
-#define PREFETCH_AHEAD 8   /* packets */
 #define FEWEST_LANES   4   /* fewer packets are run one by one */
 #define HINT_AHEAD     16  /* packets whose entries are on their way from memory together */
 #define ALONE_PACKETS  256 /* run one by one after a burst most of which was left to be */
@@ -25,6 +24,8 @@ struct jit {
 	const uint8_t *vector_code;
 	size_t scalar_bytes, vector_bytes;
 	jit_fn run;
+	jit_loop_fn loop;     /* NULL: none */
+	bool loop_sets_times; /* and looks at shards */
 	jit_vec_fn run_lanes; /* NULL: no vector code */
 	uint32_t lanes;       /* packets that it takes */
 	uint32_t alone;       /* packets still to be run one by one, as lanes would leave most of them */
@@ -66,13 +67,15 @@ enum jit_tier jit_best_tier(void)
 
 /* The codes of one program, made from one intermediate form. */
 struct codes {
-	struct jit_buf scalar, hint, vector; /* hint and vector may be empty: it runs without */
+	struct jit_buf scalar, loop, hint, vector; /* all but the first may be empty: it runs without */
+	bool loop_sets_times;
 	enum jit_tier vector_tier;
 };
 
 static void codes_fini(struct codes *c)
 {
 	jit_buf_fini(&c->scalar);
+	jit_buf_fini(&c->loop);
 	jit_buf_fini(&c->hint);
 	jit_buf_fini(&c->vector);
 }
@@ -92,6 +95,9 @@ static int gen_codes(struct jit *j, enum jit_tier tier, struct codes *c)
 		err = jit_dead(ir, &needed);
 	if (!err)
 		err = jit_gen(ir, needed, native, j->insn_limit, &c->scalar);
+	c->loop_sets_times = !err && jit_uses_shard(ir, needed);
+	if (!err && jit_gen_loop(ir, needed, native, j->insn_limit, c->loop_sets_times, &c->loop))
+		c->loop.n = 0;
 	if (!err && jit_hint_gen(ir, native, &j->hint, &c->hint))
 		c->hint.n = 0;
 	c->vector_tier = tier < jit_best_tier() ? tier : jit_best_tier();
@@ -119,10 +125,11 @@ static uint32_t append(struct jit_buf *all, const struct jit_buf *code)
 static int make_executable(struct jit *j, const struct codes *c)
 {
 	struct jit_buf all = {0};
-	uint32_t hint_at, vector_at;
+	uint32_t loop_at, hint_at, vector_at;
 	int err = -ENOMEM;
 
 	append(&all, &c->scalar);
+	loop_at = append(&all, &c->loop);
 	hint_at = append(&all, &c->hint);
 	vector_at = append(&all, &c->vector);
 	if (!all.failed)
@@ -134,6 +141,11 @@ static int make_executable(struct jit *j, const struct codes *c)
 	j->scalar_bytes = c->scalar.n;
 	j->run = (jit_fn)(uintptr_t)j->exec.code;
 	jit_perf_map(j->exec.code, c->scalar.n, "vfm_filter");
+	if (c->loop.n) {
+		j->loop = (jit_loop_fn)(uintptr_t)(j->exec.code + loop_at);
+		j->loop_sets_times = c->loop_sets_times;
+		jit_perf_map(j->exec.code + loop_at, c->loop.n, "vfm_filter_loop");
+	}
 	if (c->hint.n)
 		j->hint.run = (jit_fn)(uintptr_t)(j->exec.code + hint_at);
 	if (c->vector.n) {
@@ -329,6 +341,40 @@ static uint32_t run_lanes(const struct jit *j, uint32_t n, const struct vfm_pack
 	return j->run_lanes(args, (1u << n) - 1);
 }
 
+/* The clocks of all, where no packet's verdict looks at them. */
+static void set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
+{
+	uint64_t latest = packets[0].time_us;
+	bool one = true;
+
+	for (uint32_t i = 1; i < n; i++) {
+		one &= shards[i] == shards[0];
+		latest = packets[i].time_us > latest ? packets[i].time_us : latest;
+	}
+	if (one)
+		shard_set_time(shards[0], latest);
+	for (uint32_t i = 0; i < n && !one; i++)
+		shard_set_time(shards[i], packets[i].time_us);
+}
+
+/* Packets one after another: in the machine code's own loop as far as they are long enough for it. */
+static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+			 struct vfm_result *results)
+{
+	if (j->loop && !j->loop_sets_times)
+		set_times(n, packets, shards);
+	for (uint32_t i = 0; i < n; i++) {
+		if (j->loop) {
+			struct jit_env env = {.shards = shards + i, .results = results + i, .end = packets + n};
+
+			i = (uint32_t)(j->loop(packets + i, &env) - packets);
+		}
+		if (i < n)
+			run_one(j, shards[i], &packets[i], &results[i]);
+	}
+	j->counts.tier[j->run ? JIT_SCALAR : JIT_INTERP] += n;
+}
+
 /* Fetches the entries of the packets that are still to be run. */
 static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *packets, struct shard *const *shards)
 {
@@ -384,12 +430,13 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 		burst_lanes(j, lanes, packets + i, shards + i, results + i);
 		i += lanes;
 	}
-	for (uint32_t first = i; i < n; i++) {
-		if ((i - first) % HINT_AHEAD == 0 && j->run)
-			jit_hint_burst(&j->hint, n - i < HINT_AHEAD ? n - i : HINT_AHEAD, packets + i, shards + i);
-		if (i + PREFETCH_AHEAD < n)
-			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
-		jit_run(j, shards[i], &packets[i], &results[i]);
-		j->alone -= j->alone > 0;
+	for (uint32_t more; i < n; i += more) {
+		more = n - i < HINT_AHEAD ? n - i : HINT_AHEAD;
+		for (uint32_t k = i + more; k < n && k < i + 2 * more; k++)
+			__builtin_prefetch(packets[k].data);
+		if (j->run)
+			jit_hint_burst(&j->hint, more, packets + i, shards + i);
+		run_in_order(j, more, packets + i, shards + i, results + i);
+		j->alone -= j->alone < more ? j->alone : more;
 	}
 }

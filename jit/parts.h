@@ -4,7 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
- *     moves.c     values to where they are wanted, all at once
+ *     moves.c     values to where they are wanted, all at once            x86_loop.c    a body that runs one packet after another
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     vec_parts.h  many packets at once
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
@@ -25,6 +25,10 @@ struct jit_env {
 	uint64_t input;
 	uint64_t insns;   /* counted where the limit may be met */
 	uint64_t updates; /* counted where VFM_MAX_UPDATES may be passed */
+	/* Of loops only, which move them on. */
+	struct shard *const *shards; /* of the next packet */
+	struct vfm_result *results;
+	const struct vfm_packet *end;
 };
 
 /* In two registers: how both calling conventions return a pair. */
@@ -33,6 +37,9 @@ struct jit_ret {
 	int64_t error;
 };
 typedef struct jit_ret (*jit_fn)(const uint8_t *data, uint64_t len, struct jit_env *env);
+/* Packets one after another, from first to env->end, each as if alone; env->results (and env->shards, if the code looks at shards at all) begin
+ * at the first one's. Returns the first packet that is too short for the code, and has not been run, or env->end. */
+typedef const struct vfm_packet *(*jit_loop_fn)(const struct vfm_packet *first, struct jit_env *env);
 
 /* ---- passes: they change the ir, which the compiler owns ---- */
 void jit_fold(struct ir *ir);
@@ -180,17 +187,32 @@ void jit_buf_fini(struct jit_buf *b);
 /* ---- targets ---- */
 enum jit_alu { ALU_ADD, ALU_SUB, ALU_AND, ALU_OR, ALU_XOR, ALU_MUL, ALU_SHL, ALU_SHR };
 
+/* A body that runs packet after packet. */
+struct jit_loop {
+	bool calls;
+	uint32_t saved, n_slots;    /* of places */
+	uint32_t guard;             /* it stops at a packet that is shorter */
+	bool shards;                /* sets env->shard, and that shard's clock */
+	bool input, insns, updates; /* sets these fields of env: to the packet's input, to 0 */
+	uint32_t head, stop;        /* labels */
+};
+
 /* Small records: everything that gen.c asks of a machine. Registers are numbers of the target; scratch registers are never given to
  * values. All arithmetic has 64 bits; immediates are any 64 bits. d may equal a or b. */
 struct jit_target {
 	const char *name;
 	struct jit_regs leaf, calling; /* for code without and with calls */
+	struct jit_regs leaf_loop, calling_loop;
 	uint8_t scratch[2];
 	uint8_t args[4];
 	uint8_t result;
 	void (*prologue)(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
 	/* Returns value (in scratch[0]) and an error number. */
 	void (*epilogue)(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error);
+	/* Up to where the first packet's body begins. In loops values are in the registers of looping and looping_calling. */
+	void (*begin_loop)(struct jit_buf *b, const struct jit_loop *l);
+	/* Value and error are in the scratch registers: to the results with them, and on to the next packet. Falls out of the loop's end. */
+	void (*end_loop)(struct jit_buf *b, const struct jit_loop *l);
 	void (*move)(struct jit_buf *b, uint8_t d, uint8_t s);
 	void (*set)(struct jit_buf *b, uint8_t d, uint64_t imm);
 	void (*load_slot)(struct jit_buf *b, uint8_t d, uint32_t slot);
@@ -225,6 +247,8 @@ struct jit_target {
 
 extern const struct jit_target jit_x86, jit_arm64;
 void jit_x86_link(struct jit_buf *b);
+void jit_x86_begin_loop(struct jit_buf *b, const struct jit_loop *l);
+void jit_x86_end_loop(struct jit_buf *b, const struct jit_loop *l);
 uint32_t jit_x86_items_at_once(void);
 void jit_x86_decide(struct jit_buf *b, const struct jit_decision *d);
 
@@ -254,6 +278,12 @@ void jit_moves_do(struct jit_moves *m, const struct jit_target *t, struct jit_bu
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
+/* The unchecked body as a jit_loop_fn. shards: it looks at env->shards; if not, clocks are the caller's matter. -ENOTSUP: no packet is long
+ * enough. */
+int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, bool shards,
+		 struct jit_buf *b);
+/* Does the program look at its shard, so that packets' shards matter? */
+bool jit_uses_shard(const struct ir *ir, const uint8_t *needed);
 
 /* ---- many packets at once ---- */
 #define VEC_LANES JIT_LANES

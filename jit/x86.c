@@ -45,7 +45,7 @@ static void adjust_sp(struct jit_buf *b, unsigned op, uint32_t bytes)
 	x86_word32(b, bytes);
 }
 
-static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
+void x86_push_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
 {
 	uint32_t regs = pushes(calls, saved);
 
@@ -56,6 +56,11 @@ static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 		x86_byte(b, 0x50u | (pushed_order[i] & 7u));
 	}
 	adjust_sp(b, 0xec, frame_bytes(calls, saved, n_slots));
+}
+
+static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
+{
+	x86_push_frame(b, calls, saved, n_slots);
 	x86_move(b, calls ? R14 : R11, RDX);
 	if (calls) {
 		x86_move(b, R12, RDI);
@@ -63,18 +68,10 @@ static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 	}
 }
 
-static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error)
+void x86_pop_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
 {
 	uint32_t regs = pushes(calls, saved);
 
-	if (error == 0) {
-		x86_set(b, RDX, 0);
-	} else {
-		x86_byte(b, 0x48); /* mov rdx, simm32 */
-		x86_byte(b, 0xc7);
-		x86_byte(b, 0xc2);
-		x86_word32(b, (uint32_t)error);
-	}
 	adjust_sp(b, 0xc4, frame_bytes(calls, saved, n_slots));
 	for (unsigned i = sizeof(pushed_order); i-- > 0;) {
 		if (!(regs & 1u << pushed_order[i]))
@@ -83,6 +80,19 @@ static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 		x86_byte(b, 0x58u | (pushed_order[i] & 7u));
 	}
 	x86_byte(b, 0xc3);
+}
+
+static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error)
+{
+	if (error == 0) {
+		x86_set(b, RDX, 0);
+	} else {
+		x86_byte(b, 0x48); /* mov rdx, simm32 */
+		x86_byte(b, 0xc7);
+		x86_byte(b, 0xc2);
+		x86_word32(b, (uint32_t)error);
+	}
+	x86_pop_frame(b, calls, saved, n_slots);
 }
 
 /* ---- arithmetic ---- */
@@ -333,17 +343,22 @@ void jit_x86_link(struct jit_buf *b)
 }
 
 static const uint8_t leaf_caller[] = {R8, R9, R10}, leaf_callee[] = {RBX, RBP, R12, R13, R14, R15};
+static const uint8_t loop_callee[] = {RBX, RBP, R15}; /* a leaf's; the last one not in code with calls */
 static const uint8_t calling_caller[] = {R8, R9, R10, R11, RDI, RSI}, calling_callee[] = {RBX, RBP, R15};
 
 const struct jit_target jit_x86 = {
 	.name = "x86-64",
 	.leaf = {leaf_caller, leaf_callee, sizeof(leaf_caller), sizeof(leaf_callee)},
 	.calling = {calling_caller, calling_callee, sizeof(calling_caller), sizeof(calling_callee)},
+	.leaf_loop = {leaf_caller, loop_callee, sizeof(leaf_caller), sizeof(loop_callee)},
+	.calling_loop = {calling_caller, loop_callee, sizeof(calling_caller), sizeof(loop_callee) - 1},
 	.scratch = {RAX, RDX},
 	.args = {RDI, RSI, RDX, RCX},
 	.result = RAX,
 	.prologue = prologue,
 	.epilogue = epilogue,
+	.begin_loop = jit_x86_begin_loop,
+	.end_loop = jit_x86_end_loop,
 	.move = x86_move,
 	.set = x86_set,
 	.load_slot = load_slot,

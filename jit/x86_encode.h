@@ -96,4 +96,8 @@ static inline void x86_jump_if(struct jit_buf *b, unsigned condition, uint32_t l
 	x86_word32(b, 0);
 }
 
+/* Registers to be kept (and those of code with calls) to the stack, slots below them; and back, with the return. */
+void x86_push_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
+void x86_pop_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
+
 #endif
