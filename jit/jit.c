@@ -21,8 +21,8 @@ struct jit {
 	uint32_t insn_limit;
 	enum jit_tier tier;
 	struct jit_exec exec; /* all the codes, one after another */
-	const uint8_t *vector_code;
-	size_t scalar_bytes, vector_bytes;
+	const uint8_t *loop_code, *vector_code;
+	size_t scalar_bytes, loop_bytes, vector_bytes;
 	jit_fn run;
 	jit_loop_fn loop;     /* NULL: none */
 	bool loop_sets_times; /* and looks at shards */
@@ -142,9 +142,11 @@ static int make_executable(struct jit *j, const struct codes *c)
 	j->run = (jit_fn)(uintptr_t)j->exec.code;
 	jit_perf_map(j->exec.code, c->scalar.n, "vfm_filter");
 	if (c->loop.n) {
-		j->loop = (jit_loop_fn)(uintptr_t)(j->exec.code + loop_at);
+		j->loop_code = j->exec.code + loop_at;
+		j->loop_bytes = c->loop.n;
+		j->loop = (jit_loop_fn)(uintptr_t)j->loop_code;
 		j->loop_sets_times = c->loop_sets_times;
-		jit_perf_map(j->exec.code + loop_at, c->loop.n, "vfm_filter_loop");
+		jit_perf_map(j->loop_code, c->loop.n, "vfm_filter_loop");
 	}
 	if (c->hint.n)
 		j->hint.run = (jit_fn)(uintptr_t)(j->exec.code + hint_at);
@@ -213,6 +215,12 @@ const uint8_t *jit_code(const struct jit *j, size_t *bytes)
 {
 	*bytes = j->scalar_bytes;
 	return j->exec.code;
+}
+
+const uint8_t *jit_loop_code(const struct jit *j, size_t *bytes)
+{
+	*bytes = j->loop_bytes;
+	return j->loop_code;
 }
 
 const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes)

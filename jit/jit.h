@@ -46,10 +46,12 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 struct jit_counts jit_counts(const struct jit *j);
 /* The machine code; NULL and 0 for JIT_INTERP. */
 const uint8_t *jit_code(const struct jit *j, size_t *bytes);
+/* The code that runs packets one after another; NULL and 0: there is none. */
+const uint8_t *jit_loop_code(const struct jit *j, size_t *bytes);
 /* The code for up to JIT_LANES packets at once (8 in AVX2), its constants behind it; NULL and 0: there is none. */
 #define JIT_LANES 16
 const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes);
-/* Writes both as assembly. -1: no disassembler for this CPU, or no memory. */
+/* Writes all as assembly. -1: no disassembler for this CPU, or no memory. */
 int jit_list(const struct jit *j, FILE *out);
 
 #endif

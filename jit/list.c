@@ -27,8 +27,9 @@ static void list(csh handle, cs_insn *insn, const uint8_t *code, size_t bytes, F
 
 int jit_list(const struct jit *j, FILE *out)
 {
-	size_t bytes, vector_bytes;
-	const uint8_t *code = jit_code(j, &bytes), *vector = jit_vector_code(j, &vector_bytes);
+	size_t bytes, loop_bytes, vector_bytes;
+	const uint8_t *code = jit_code(j, &bytes), *loop = jit_loop_code(j, &loop_bytes);
+	const uint8_t *vector = jit_vector_code(j, &vector_bytes);
 	cs_insn *insn;
 	csh handle;
 
@@ -42,6 +43,10 @@ int jit_list(const struct jit *j, FILE *out)
 	if (insn) {
 		fprintf(out, "; one packet: %zu bytes\n", bytes);
 		list(handle, insn, code, bytes, out);
+		if (loop)
+			fprintf(out, "; packet after packet: %zu bytes\n", loop_bytes);
+		if (loop)
+			list(handle, insn, loop, loop_bytes, out);
 		if (vector)
 			fprintf(out, "; %d packets at once: %zu bytes with their constants\n", jit_tier(j) == JIT_AVX512 ? 16 : 8,
 				vector_bytes);
