@@ -144,6 +144,11 @@ static void data(struct jit_buf *b, bool calls, uint8_t d)
 	move(b, d, data_reg(calls));
 }
 
+static void env(struct jit_buf *b, bool calls, uint8_t d)
+{
+	move(b, d, env_reg(calls));
+}
+
 /* ---- frames ---- */
 
 /* Registers to be saved, an even number: the zero register fills up. Returns how many. */
@@ -493,6 +498,7 @@ const struct jit_target jit_arm64 = {
 	.count = count,
 	.length = length,
 	.data = data,
+	.env = env,
 	.branch = branch,
 	.branch_imm = branch_imm,
 	.branch_short = branch_short,

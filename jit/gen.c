@@ -43,6 +43,7 @@ struct gen {
 	uint32_t known;    /* the packet is at least this long here */
 	struct stub *stubs;
 	uint32_t n_stubs;
+	uint8_t *probes; /* [value] PROBE_* */
 	struct jit_moves moves;
 };
 
@@ -135,30 +136,62 @@ static void pass_operands(struct gen *g, uint32_t a, uint8_t a_reg, uint32_t b, 
 		g->t->set(g->b, b_reg, g->ir->values[b].imm);
 }
 
-static const void *table_function(uint8_t op)
+/* Does a store to a key that this loads follow, or did a load of the key that this stores to precede, on some path? A wrong yes costs
+ * some instructions. */
+enum { PROBE_ALONE, PROBE_KEEPS, PROBE_IS_KEPT };
+
+/* PROBE_* of each table instruction; heap, NULL: out of memory. */
+static uint8_t *find_pairs(const struct ir *ir)
+{
+	uint8_t *probes = calloc(ir->n_values + 1ul, 1);
+	uint32_t *load_of = calloc(ir->n_values + 1ul, sizeof(*load_of)); /* [key] the last load, and 1 */
+
+	for (uint32_t id = 0; id < ir->n_values && probes && load_of; id++) {
+		const struct ir_value *v = &ir->values[id];
+		uint32_t load;
+
+		if (v->op == IR_FLOW_LOAD)
+			load_of[v->a] = id + 1;
+		if (v->op != IR_FLOW_STORE && v->op != IR_FLOW_ADD)
+			continue;
+		load = load_of[v->a];
+		if (!load || ir->values[load - 1].table != v->table)
+			continue;
+		probes[load - 1] = PROBE_KEEPS;
+		probes[id] = PROBE_IS_KEPT;
+	}
+	if (!load_of) {
+		free(probes);
+		probes = NULL;
+	}
+	free(load_of);
+	return probes;
+}
+
+static const void *table_function(uint8_t op, uint8_t probe)
 {
 	switch (op) {
 	case IR_FLOW_LOAD:
-		return (const void *)shard_load;
+		return probe == PROBE_KEEPS ? (const void *)jit_table_load_keep : (const void *)jit_table_load;
 	case IR_FLOW_STORE:
-		return (const void *)shard_store;
+		return probe == PROBE_IS_KEPT ? (const void *)jit_table_store_kept : (const void *)jit_table_store;
 	case IR_FLOW_ADD:
-		return (const void *)shard_add;
+		return probe == PROBE_IS_KEPT ? (const void *)jit_table_add_kept : (const void *)jit_table_add;
 	default:
-		return (const void *)shard_delete;
+		return (const void *)jit_table_delete;
 	}
 }
 
-static void access_table(struct gen *g, const struct ir_value *v)
+static void access_table(struct gen *g, uint32_t id, const struct ir_value *v)
 {
 	const struct jit_target *t = g->t;
 
 	if (g->count_updates && (ir_ops[v->op].flags & IR_F_UPDATE))
 		t->count(g->b, g->calls, offsetof(struct jit_env, updates), 1, VFM_MAX_UPDATES, fault_label(g, FAULT_LIMIT));
 	pass_operands(g, v->a, t->args[2], v->b, t->args[3]);
-	t->load_env(g->b, g->calls, t->args[0], offsetof(struct jit_env, shard));
+	t->env(g->b, g->calls, t->args[0]);
 	t->set(g->b, t->args[1], (uint32_t)g->ir->program->table_index[v->table]);
-	t->call(g->b, table_function(v->op));
+	t->call(g->b, table_function(v->op, g->probes[id]));
 }
 
 static void hash(struct gen *g, const struct ir_value *v)
@@ -277,7 +310,7 @@ static void compute(struct gen *g, uint32_t id)
 
 	if (jit_is_call(v)) {
 		if (ir_ops[v->op].flags & (IR_F_READ | IR_F_UPDATE))
-			access_table(g, v);
+			access_table(g, id, v);
 		else
 			hash(g, v);
 		if (ir_ops[v->op].flags & IR_F_RESULT)
@@ -570,7 +603,8 @@ static int alloc_body(struct gen *g)
 {
 	g->labels = malloc(g->ir->n_blocks * sizeof(*g->labels));
 	g->stubs = malloc(g->ir->n_blocks * sizeof(*g->stubs));
-	return g->labels && g->stubs ? jit_moves_init(&g->moves, g->places.n_slots) : -ENOMEM;
+	g->probes = find_pairs(g->ir);
+	return g->labels && g->stubs && g->probes ? jit_moves_init(&g->moves, g->places.n_slots) : -ENOMEM;
 }
 
 static void free_body(struct gen *g)
@@ -579,6 +613,7 @@ static void free_body(struct gen *g)
 	free(g->joined);
 	free(g->labels);
 	free(g->stubs);
+	free(g->probes);
 	jit_moves_fini(&g->moves);
 }
 

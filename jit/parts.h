@@ -4,6 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
+ *     probe.c     what the code calls for tables
  *     moves.c     values to where they are wanted, all at once            x86_loop.c    a body that runs one packet after another
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     vec_parts.h  many packets at once
@@ -25,11 +26,16 @@ struct jit_env {
 	uint64_t input;
 	uint64_t insns;   /* counted where the limit may be met */
 	uint64_t updates; /* counted where VFM_MAX_UPDATES may be passed */
+	/* Where the last load that was to be kept found its key. NULL: nowhere. */
+	const struct table *kept_table;
+	struct table_bucket *kept_bucket;
 	/* Of loops only, which move them on. */
 	struct shard *const *shards; /* of the next packet */
 	struct vfm_result *results;
 	const struct vfm_packet *end;
 };
+
+struct table_bucket;
 
 /* In two registers: how both calling conventions return a pair. */
 struct jit_ret {
@@ -231,6 +237,8 @@ struct jit_target {
 	void (*count)(struct jit_buf *b, bool calls, uint32_t offset, uint32_t imm, uint32_t limit, uint32_t label);
 	void (*length)(struct jit_buf *b, bool calls, uint8_t d);
 	void (*data)(struct jit_buf *b, bool calls, uint8_t d);
+	/* d = address of the struct jit_env */
+	void (*env)(struct jit_buf *b, bool calls, uint8_t d);
 	/* Jump to label if (a cond s), cond being VFM_OP_JEQ and so on. */
 	void (*branch)(struct jit_buf *b, uint8_t cond, uint8_t a, uint8_t s, uint32_t label);
 	void (*branch_imm)(struct jit_buf *b, uint8_t cond, uint8_t a, uint64_t imm, uint32_t label);
@@ -300,6 +308,15 @@ typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active);
 
 /* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
 int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_buf *b);
+
+/* ---- table instructions, called by code (probe.c); index is dense ---- */
+uint64_t jit_table_load(struct jit_env *env, uint64_t index, uint64_t key);
+uint64_t jit_table_load_keep(struct jit_env *env, uint64_t index, uint64_t key); /* a store of the key may follow */
+void jit_table_store(struct jit_env *env, uint64_t index, uint64_t key, uint64_t value);
+void jit_table_store_kept(struct jit_env *env, uint64_t index, uint64_t key, uint64_t value); /* the key was loaded */
+uint64_t jit_table_add(struct jit_env *env, uint64_t index, uint64_t key, uint64_t delta);
+uint64_t jit_table_add_kept(struct jit_env *env, uint64_t index, uint64_t key, uint64_t delta);
+void jit_table_delete(struct jit_env *env, uint64_t index, uint64_t key);
 
 /* ---- executable memory: written, then made executable, never both ---- */
 struct jit_exec {

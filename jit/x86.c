@@ -271,6 +271,11 @@ static void data(struct jit_buf *b, bool calls, uint8_t d)
 	x86_move(b, d, data_reg(calls));
 }
 
+static void env(struct jit_buf *b, bool calls, uint8_t d)
+{
+	x86_move(b, d, env_reg(calls));
+}
+
 /* ---- control ---- */
 
 static unsigned condition_code(uint8_t cond)
@@ -374,6 +379,7 @@ const struct jit_target jit_x86 = {
 	.count = count,
 	.length = length,
 	.data = data,
+	.env = env,
 	.branch = branch,
 	.branch_imm = branch_imm,
 	.branch_short = branch_short,

@@ -243,7 +243,8 @@ static __attribute__((noinline)) void insert(struct table *t, uint64_t key, uint
 	t->counters.insertions++;
 }
 
-void table_store(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
+/* Out of line, as the next one: a hit in the home bucket then saves no registers for it. */
+__attribute__((noinline)) void table_store_anywhere(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
 {
 	struct table_slot s = table_probe(t, key);
 
@@ -253,7 +254,12 @@ void table_store(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
 		insert(t, key, value, now_s);
 }
 
-uint64_t table_add(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s)
+void table_store(struct table *t, uint64_t key, uint64_t value, uint32_t now_s)
+{
+	table_store_home(t, table_home_bucket(t, key), key, value, now_s);
+}
+
+__attribute__((noinline)) uint64_t table_add_anywhere(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s)
 {
 	struct table_slot s = table_probe(t, key);
 
@@ -264,6 +270,11 @@ uint64_t table_add(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s
 	delta += s.bucket->value[s.i];
 	table_overwrite(t, s, delta, now_s);
 	return delta;
+}
+
+uint64_t table_add(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s)
+{
+	return table_add_home(t, table_home_bucket(t, key), key, delta, now_s);
 }
 
 void table_delete(struct table *t, uint64_t key, uint32_t now_s)

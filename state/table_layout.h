@@ -215,6 +215,10 @@ static inline uint64_t table_place_hash(uint64_t key, enum table_queue queue, ui
 	return mix64(mix64(key ^ 0xbf58476d1ce4e5b9ULL) + (position << 2 | (uint64_t)queue));
 }
 
+/* table.c: table_add and table_store of a key that need not lie in its home bucket. */
+uint64_t table_add_anywhere(struct table *t, uint64_t key, uint64_t delta, uint32_t now_s);
+void table_store_anywhere(struct table *t, uint64_t key, uint64_t value, uint32_t now_s);
+
 /* To be called before an entry's value, stamp or mark changes. */
 static inline void table_touch(struct table *t, struct table_slot s)
 {
@@ -228,33 +232,68 @@ static inline void table_touch(struct table *t, struct table_slot s)
 	s.bucket->meta |= flags;
 }
 
-/* A store to a live entry. A preloaded one keeps its stamp and has no mark. */
-static inline void table_overwrite(struct table *t, struct table_slot s, uint64_t value, uint32_t now_s)
+/* A store to a live entry whose change is noted. A preloaded one keeps its stamp and has no mark. */
+static inline void table_write(struct table_slot s, uint64_t value, uint32_t now_s)
 {
-	struct table_bucket *b = s.bucket;
-	bool preloaded = table_slot_is(s, TABLE_PRELOAD);
-
-	if (b->value[s.i] == value && (preloaded || (b->stamp_s[s.i] == now_s && table_slot_is(s, TABLE_MARK))))
-		return;
-	table_touch(t, s);
-	b->value[s.i] = value;
-	if (!preloaded) {
-		b->stamp_s[s.i] = now_s;
-		b->meta |= TABLE_MARK * s.bit;
+	s.bucket->value[s.i] = value;
+	if (!table_slot_is(s, TABLE_PRELOAD)) {
+		s.bucket->stamp_s[s.i] = now_s;
+		s.bucket->meta |= TABLE_MARK * s.bit;
 	}
 }
 
-/* table_add with the key's home bucket known from table_prefetch_home(): a hit there needs neither hash nor call. */
-static inline uint64_t table_add_home(struct table *t, struct table_bucket *home, uint64_t key, uint64_t delta, uint32_t now_s)
+/* A store to a live entry. */
+static inline void table_overwrite(struct table *t, struct table_slot s, uint64_t value, uint32_t now_s)
+{
+	struct table_bucket *b = s.bucket;
+
+	if (b->value[s.i] == value &&
+	    (table_slot_is(s, TABLE_PRELOAD) || (b->stamp_s[s.i] == now_s && table_slot_is(s, TABLE_MARK))))
+		return;
+	table_touch(t, s);
+	table_write(s, value, now_s);
+}
+
+/* The slot of key's live entry in its home bucket, if a store to it is nothing but table_write(). bucket NULL: it is not. */
+static inline __attribute__((always_inline)) struct table_slot table_writable(const struct table *t, struct table_bucket *home,
+									      uint64_t key, uint32_t now_s)
 {
 	unsigned m = table_bucket_match(home, key);
 	struct table_slot s = {home, (unsigned)__builtin_ctz(m | 8), m};
 
-	if (__builtin_expect(!m || home->stamp_s[s.i] < table_oldest_live_s(t, now_s), 0))
-		return table_add(t, key, delta, now_s);
+	if (!m || home->stamp_s[s.i] < table_oldest_live_s(t, now_s) || (t->tracked && !table_slot_is(s, TABLE_STALE)))
+		s.bucket = NULL;
+	return s;
+}
+
+/* table_add and table_store with the key's home bucket known, for instance from table_prefetch_home(): a hit there needs neither hash
+ * nor call. */
+static inline __attribute__((always_inline)) uint64_t table_add_home(struct table *t, struct table_bucket *home, uint64_t key,
+								     uint64_t delta, uint32_t now_s)
+{
+	struct table_slot s = table_writable(t, home, key, now_s);
+
+	if (__builtin_expect(!s.bucket, 0))
+		return table_add_anywhere(t, key, delta, now_s);
 	delta += home->value[s.i];
-	table_overwrite(t, s, delta, now_s);
+	table_write(s, delta, now_s);
 	return delta;
+}
+
+static inline __attribute__((always_inline)) void table_store_home(struct table *t, struct table_bucket *home, uint64_t key,
+								   uint64_t value, uint32_t now_s)
+{
+	struct table_slot s = table_writable(t, home, key, now_s);
+
+	if (__builtin_expect(!s.bucket, 0))
+		table_store_anywhere(t, key, value, now_s);
+	else
+		table_write(s, value, now_s);
+}
+
+static inline struct table_bucket *table_home_bucket(const struct table *t, uint64_t key)
+{
+	return &t->buckets[table_home(t, key)];
 }
 
 /* table.c: takes a free slot for key, which is not in the table, and leaves all but its key and value to the caller. */
