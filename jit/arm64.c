@@ -177,7 +177,7 @@ static void adjust_sp(struct jit_buf *b, enum arm64_imm_op op, uint32_t n_slots)
 		word(b, arm64_imm(op, ARM64_SP, ARM64_SP, bytes & 0xfff));
 }
 
-static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
+void arm64_push_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
 {
 	uint8_t regs[12];
 	unsigned n = saved_regs(calls, saved, regs);
@@ -189,6 +189,11 @@ static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 	for (unsigned i = 0; i < n; i += 2)
 		word(b, arm64_push_pair(regs[i], regs[i + 1]));
 	adjust_sp(b, ARM64_SUB_IMM, n_slots);
+}
+
+static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
+{
+	arm64_push_frame(b, calls, saved, n_slots);
 	if (calls) {
 		move(b, X19, X0);
 		move(b, X20, X1);
@@ -196,19 +201,24 @@ static void prologue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_s
 	}
 }
 
-static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error)
+void arm64_pop_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots)
 {
 	uint8_t regs[12];
 	unsigned n = saved_regs(calls, saved, regs);
 
-	move(b, X0, S0);
-	set(b, X1, (uint64_t)(int64_t)error);
 	adjust_sp(b, ARM64_ADD_IMM, n_slots);
 	for (unsigned i = n; i > 0; i -= 2)
 		word(b, arm64_pop_pair(regs[i - 2], regs[i - 1]));
 	if (calls)
 		word(b, arm64_pop_pair(X29, X30));
 	word(b, arm64_ret());
+}
+
+static void epilogue(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots, int error)
+{
+	move(b, X0, S0);
+	set(b, X1, (uint64_t)(int64_t)error);
+	arm64_pop_frame(b, calls, saved, n_slots);
 }
 
 /* ---- arithmetic ---- */
@@ -471,6 +481,8 @@ static void link_jumps(struct jit_buf *b)
 
 static const uint8_t leaf_caller[] = {3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
 static const uint8_t leaf_callee[] = {19, 20, 21, 22, 23, 24, 25, 26, 27, 28};
+/* The others are the loop's. */
+static const uint8_t leaf_loop_callee[] = {22, 23, 24, 25, 26, 27, 28}, calling_loop_callee[] = {23, 24, 25, 26, 27, 28};
 static const uint8_t calling_caller[] = {4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 0, 1, 2, 3};
 static const uint8_t calling_callee[] = {22, 23, 24, 25, 26, 27, 28};
 
@@ -478,11 +490,15 @@ const struct jit_target jit_arm64 = {
 	.name = "arm64",
 	.leaf = {leaf_caller, leaf_callee, sizeof(leaf_caller), sizeof(leaf_callee)},
 	.calling = {calling_caller, calling_callee, sizeof(calling_caller), sizeof(calling_callee)},
+	.leaf_loop = {leaf_caller, leaf_loop_callee, sizeof(leaf_caller), sizeof(leaf_loop_callee)},
+	.calling_loop = {calling_caller, calling_loop_callee, sizeof(calling_caller), sizeof(calling_loop_callee)},
 	.scratch = {S0, S1},
 	.args = {X0, X1, X2, X3},
 	.result = X0,
 	.prologue = prologue,
 	.epilogue = epilogue,
+	.begin_loop = jit_arm64_begin_loop,
+	.end_loop = jit_arm64_end_loop,
 	.move = move,
 	.set = set,
 	.load_slot = load_slot,

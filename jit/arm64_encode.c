@@ -137,6 +137,11 @@ uint32_t arm64_store(uint8_t s, uint8_t base, uint32_t offset)
 	return 0xf9000000u | offset / 8 << 10 | (uint32_t)base << 5 | s;
 }
 
+uint32_t arm64_store32(uint8_t s, uint8_t base, uint32_t offset)
+{
+	return 0xb9000000u | offset / 4 << 10 | (uint32_t)base << 5 | s;
+}
+
 uint32_t arm64_store_indexed(uint8_t s, uint8_t base, uint8_t index)
 {
 	return three(0xf8206800u, s, base, index);

@@ -65,6 +65,8 @@ uint32_t arm64_load(unsigned bytes, uint8_t d, uint8_t base, uint32_t offset);
 uint32_t arm64_load_unscaled(unsigned bytes, uint8_t d, uint8_t base, uint32_t offset);
 uint32_t arm64_load_indexed(unsigned bytes, uint8_t d, uint8_t base, uint8_t index);
 uint32_t arm64_store(uint8_t s, uint8_t base, uint32_t offset);
+/* The low 32 bits; offset: a multiple of 4. */
+uint32_t arm64_store32(uint8_t s, uint8_t base, uint32_t offset);
 uint32_t arm64_store_indexed(uint8_t s, uint8_t base, uint8_t index);
 /* Two registers below the stack pointer, which moves down by 16; and back. */
 uint32_t arm64_push_pair(uint8_t s, uint8_t s2);

@@ -5,7 +5,7 @@
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
  *     probe.c     what the code calls for tables
- *     moves.c     values to where they are wanted, all at once            x86_loop.c    a body that runs one packet after another
+ *     moves.c     values to where they are wanted, all at once            x86_loop.c, arm64_loop.c   a body that runs packet after packet
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     vec_parts.h  many packets at once
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
@@ -254,6 +254,11 @@ struct jit_target {
 };
 
 extern const struct jit_target jit_x86, jit_arm64;
+void jit_arm64_begin_loop(struct jit_buf *b, const struct jit_loop *l);
+void jit_arm64_end_loop(struct jit_buf *b, const struct jit_loop *l);
+/* Registers to be kept (and those of code with calls) to the stack, slots below them; and back, with the return. */
+void arm64_push_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
+void arm64_pop_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);
 void jit_x86_link(struct jit_buf *b);
 void jit_x86_begin_loop(struct jit_buf *b, const struct jit_loop *l);
 void jit_x86_end_loop(struct jit_buf *b, const struct jit_loop *l);

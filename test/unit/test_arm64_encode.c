@@ -247,6 +247,7 @@ static void loads_and_stores(void **state)
 		expect(arm64_load_indexed(bytes, d, base, index), "%s %s, [%s, %s]", name, reg, sp(base), x(index));
 		expect(arm64_load_unscaled(bytes, d, base, any), "ldu%s %s, [%s, 0x%x]", name + 2, reg, sp(base), any);
 		expect(arm64_store(d, base, offset / bytes * 8), "str %s, [%s, 0x%x]", x(d), sp(base), offset / bytes * 8);
+		expect(arm64_store32(d, base, offset / bytes * 4), "str %s, [%s, 0x%x]", w(d), sp(base), offset / bytes * 4);
 		expect(arm64_store_indexed(d, base, index), "str %s, [%s, %s]", x(d), sp(base), x(index));
 		assert_true(arm64_offset_fits(bytes, offset));
 		assert_false(arm64_offset_fits(bytes, 4096 * bytes));
