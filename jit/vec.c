@@ -277,6 +277,7 @@ static void return_constant(struct vec *v, uint32_t value, uint8_t mask)
 	v->isa->result(v, number(v, value), mask);
 }
 
+/* Nothing but a constant verdict. What the block computes may be needed elsewhere: equal values of other blocks are taken from it. */
 static bool is_plain_return(const struct vec *v, uint32_t block)
 {
 	const struct ir_block *b = &v->ir->blocks[block];
@@ -284,7 +285,7 @@ static bool is_plain_return(const struct vec *v, uint32_t block)
 	if (b->term != IR_RET || v->ir->values[b->a].op != IR_CONST)
 		return false;
 	for (uint32_t id = b->first; id < b->first + b->n_values; id++)
-		if (v->needed[id] && v->ir->values[id].op >= IR_LDX8 && v->ir->values[id].op <= IR_LDX64)
+		if (v->ir->values[id].op != IR_CONST && v->needed[id])
 			return false;
 	return true;
 }

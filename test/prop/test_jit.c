@@ -399,13 +399,15 @@ static void policies_equal_the_machine(void **state)
 		expect_share(seen.together, 50, "run in vector code");
 }
 
-/* Lanes hold 32 bits: a difference of a multiple of 2^32 must not be taken for 0. */
-static void a_wide_difference_is_not_taken_for_0(void **state)
-{
-	static const char source[] = "LD64 0\nPUSH 7\nSUB\nPUSH 0\nJEQ same\nRET 1\nsame:\nRET 2\n";
-	static uint8_t bytes[16][8];
+/* A burst of as many packets as there are lanes. */
+struct small {
+	uint8_t bytes[16][8];
 	struct vfm_packet packets[16];
 	struct vfm_result results[16];
+};
+
+static void run_small(const char *source, struct small *w)
+{
 	struct shard *shards[16];
 	struct vfm_reject why;
 	static struct diag_list d;
@@ -414,26 +416,51 @@ static void a_wide_difference_is_not_taken_for_0(void **state)
 	uint8_t *text;
 	uint32_t len;
 
-	(void)state;
-	diag_init(&d, "difference", source, sizeof(source) - 1);
-	assert_int_equal(asm_assemble(source, sizeof(source) - 1, false, &text, &len, &d), 0);
+	diag_init(&d, "small", source, (uint32_t)strlen(source));
+	assert_int_equal(asm_assemble(source, strlen(source), false, &text, &len, &d), 0);
 	p = program_new(text, len, 0, &why);
 	assert_non_null(p);
 	assert_int_equal(jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j), 0);
 	shards[0] = program_shard_new(p, &(struct program_state_options){.idle_s = -1});
 	for (unsigned i = 0; i < 16; i++) {
-		bytes[i][3] = (uint8_t)i; /* times 2^32 */
-		bytes[i][7] = 7;
-		packets[i] = (struct vfm_packet){.data = bytes[i], .len = 8};
+		w->packets[i] = (struct vfm_packet){.data = w->bytes[i], .len = 8};
 		shards[i] = shards[0];
 	}
-	jit_burst(j, 16, packets, shards, results);
-	for (unsigned i = 0; i < 16; i++)
-		assert_int_equal(results[i].value, i ? 1 : 2);
+	jit_burst(j, 16, w->packets, shards, w->results);
 	jit_free(j);
 	shard_free(shards[0]);
 	program_free(p);
 	free(text);
+}
+
+/* Lanes hold 32 bits: a difference of a multiple of 2^32 must not be taken for 0. */
+static void a_wide_difference_is_not_taken_for_0(void **state)
+{
+	struct small w = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++) {
+		w.bytes[i][3] = (uint8_t)i; /* times 2^32 */
+		w.bytes[i][7] = 7;
+	}
+	run_small("LD64 0\nPUSH 7\nSUB\nPUSH 0\nJEQ same\nRET 1\nsame:\nRET 2\n", &w);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(w.results[i].value, i ? 1 : 2);
+}
+
+/* A block that returns a constant computes, for nothing, what another block returns. */
+static void a_value_that_a_block_drops_serves_another_block(void **state)
+{
+	struct small w = {0};
+
+	(void)state;
+	for (unsigned i = 0; i < 16; i++) {
+		w.bytes[i][0] = 0xfd;
+		w.bytes[i][1] = (uint8_t)(i % 2);
+	}
+	run_small("LD8 1\nPUSH 0\nJEQ other\nLD8 0\nPUSH 7\nAND\nPOP\nRET 1\nother:\nLD8 0\nPUSH 7\nAND\nRET\n", &w);
+	for (unsigned i = 0; i < 16; i++)
+		assert_int_equal(w.results[i].value, i % 2 ? 1 : 5);
 }
 
 int main(void)
@@ -443,6 +470,7 @@ int main(void)
 		cmocka_unit_test(bursts_equal_the_machine),
 		cmocka_unit_test(policies_equal_the_machine),
 		cmocka_unit_test(a_wide_difference_is_not_taken_for_0),
+		cmocka_unit_test(a_value_that_a_block_drops_serves_another_block),
 	};
 
 	for (unsigned i = 0; i < MAX_BURST; i++)
