@@ -68,6 +68,23 @@ uint64_t reconciler_live_steerer(const struct reconciler *r, uint64_t now_us)
 	return 0;
 }
 
+static bool same_process(const struct reconciler_node *a, const struct reconciler_node *b)
+{
+	return a->id && b->id && (a == b || (a->process && a->process == b->process));
+}
+
+bool reconciler_shares_fate(const struct reconciler *r, uint64_t shard)
+{
+	const struct config *c = &r->shards[shard].config;
+	const struct reconciler_node *owner = reconciler_node(r, c->owner);
+	for (uint32_t i = 0; i < c->n_in_sync; i++) {
+		const struct reconciler_node *n = reconciler_node(r, c->in_sync[i]);
+		if (!owner || !n || !same_process(owner, n))
+			return false;
+	}
+	return c->n_in_sync > 0;
+}
+
 static int index_of(struct reconciler *r, uint64_t id)
 {
 	const struct reconciler_node *n = node_of(r, id);
@@ -299,7 +316,15 @@ int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
 		n = add_node(r, id);
 	if (n)
 		n->dead = n->suspected = true;
-	return register_steerer(r, id, "");
+	int err = register_steerer(r, id, "");
+	for (uint32_t i = 0; n && i < RECONCILER_MAX_NODES && !err; i++) {
+		struct reconciler_node *x = &r->nodes[i];
+		if (!same_process(x, n) || x->dead)
+			continue;
+		err = register_steerer(r, x->id, "");
+		x->dead = x->suspected = x->dead || !err; /* else it is said again */
+	}
+	return err;
 }
 
 /* ---- messages ---- */
@@ -329,6 +354,7 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 	if (!n->heard_us || n->suspected)
 		r->reread = true; /* pins may name it */
 	n->roles = w->roles;
+	n->process = w->process;
 	n->heard_us = now_us;
 	n->suspected = n->gone = false;
 	if (!(w->roles & 2) || (!n->registered && register_steerer(r, from, n->name) == 0))
@@ -437,19 +463,26 @@ static void measure(struct reconciler *r, uint64_t now_us)
 	}
 }
 
+/* The first replica in another process than the owner; else the first. */
 static int standby_now(struct reconciler *r, const struct config *c)
 {
-	for (uint32_t i = 0; i < c->n_in_sync; i++)
-		if (index_of(r, c->in_sync[i]) >= 0)
-			return index_of(r, c->in_sync[i]);
-	return PLACEMENT_NONE;
+	const struct reconciler_node *owner = node_of(r, c->owner), *best = NULL;
+	for (uint32_t i = 0; i < c->n_in_sync; i++) {
+		const struct reconciler_node *n = node_of(r, c->in_sync[i]);
+		if (n && (!best || (owner && same_process(best, owner) && !same_process(n, owner))))
+			best = n;
+	}
+	return best ? (int)(best - r->nodes) : PLACEMENT_NONE;
 }
 
 static void place(struct reconciler *r)
 {
+	struct placement_node nodes[RECONCILER_MAX_NODES];
 	bool usable[RECONCILER_MAX_NODES];
 	if (usable_nodes(r, usable) == 0)
 		return; /* nothing better is known than what is */
+	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
+		nodes[i] = (struct placement_node){usable[i], r->nodes[i].process ? r->nodes[i].process : r->nodes[i].id};
 	for (uint32_t i = 0; i < r->options.n_shards; i++) {
 		struct reconciler_shard *s = &r->shards[i];
 		int standby = standby_now(r, &s->config);
@@ -458,7 +491,7 @@ static void place(struct reconciler *r)
 						     .pinned = s->pinned,
 						     .weight = s->weight};
 	}
-	placement_decide(r->placement, r->options.n_shards, usable, RECONCILER_MAX_NODES, r->options.standbys);
+	placement_decide(r->placement, r->options.n_shards, nodes, RECONCILER_MAX_NODES, r->options.standbys);
 	for (uint32_t i = 0; i < r->options.n_shards; i++) {
 		r->shards[i].owner = r->placement[i].owner;
 		r->shards[i].standby = r->placement[i].standby;

@@ -38,6 +38,7 @@ struct reconciler_node {
 	char name[65];
 	char endpoint[257];
 	uint64_t roles;
+	uint64_t process; /* shared by nodes that end together; 0: not known, none */
 	uint64_t heard_us;
 	bool suspected;   /* a connection broke, or silent */
 	bool gone;        /* a connection broke, and nothing was heard since */
@@ -123,7 +124,8 @@ void reconciler_tick(struct reconciler *r, uint64_t now_us);
 void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us);
 /* It sent `by` what is no frame: it is used for nothing any more. */
 void reconciler_accuse(struct reconciler *r, uint64_t id, uint64_t by, uint64_t now_us);
-/* It is known to be dead and will never say anything again. 0, or an error of the store: then it is to be said again. */
+/* It is known to be dead and will never say anything again, and with it every node of its process. 0, or an error of the store: then it
+ * is to be said again. */
 int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us);
 
 /* The operator's wishes, written to the store. move: name "" takes the wish back. -EINVAL, -EIO, -EAGAIN: try again. */
@@ -135,5 +137,7 @@ int reconciler_scale(struct reconciler *r, int64_t n_nodes);
  * there long enough to miss. 0: none. */
 uint64_t reconciler_live_steerer(const struct reconciler *r, uint64_t now_us);
 const struct reconciler_node *reconciler_node(const struct reconciler *r, uint64_t id);
+/* The shard has a standby, and it would end together with its owner: no other process may have one at the moment. */
+bool reconciler_shares_fate(const struct reconciler *r, uint64_t shard);
 
 #endif

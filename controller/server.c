@@ -83,12 +83,12 @@ static json_t *nodes_json(const struct server *s)
 			owned += s->reconciler.shards[k].config.owner == n->id;
 			load += n->load[k];
 		}
-		json_array_append_new(list,
-				      json_pack("{s:s,s:o,s:s,s:b,s:b,s:b,s:b,s:b,s:I,s:I,s:I}", "name", n->name, "incarnation",
-						hex(n->id), "endpoint", n->endpoint, "owns", (int)(n->roles & 1), "steers",
-						(int)((n->roles & 2) != 0), "suspected", (int)n->suspected, "dead", (int)n->dead,
-						"quarantined", (int)n->quarantined, "shards", (json_int_t)owned, "packets",
-						(json_int_t)load, "silent_us", (json_int_t)(s->now_us - n->heard_us)));
+		json_array_append_new(
+			list, json_pack("{s:s,s:o,s:o,s:s,s:b,s:b,s:b,s:b,s:b,s:I,s:I,s:I}", "name", n->name, "incarnation",
+					hex(n->id), "process", hex(n->process), "endpoint", n->endpoint, "owns",
+					(int)(n->roles & 1), "steers", (int)((n->roles & 2) != 0), "suspected", (int)n->suspected,
+					"dead", (int)n->dead, "quarantined", (int)n->quarantined, "shards", (json_int_t)owned,
+					"packets", (json_int_t)load, "silent_us", (json_int_t)(s->now_us - n->heard_us)));
 	}
 	return list;
 }
@@ -108,10 +108,11 @@ static json_t *shards_json(const struct server *s)
 			json_array_append_new(in_sync, named(s, c->in_sync[i]));
 			json_array_append_new(ids, hex(c->in_sync[i]));
 		}
-		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:o,s:o,s:b,s:o,s:o}", "shard", (json_int_t)k, "epoch",
+		json_array_append_new(list, json_pack("{s:I,s:I,s:I,s:o,s:o,s:b,s:b,s:o,s:o}", "shard", (json_int_t)k, "epoch",
 						      (json_int_t)c->epoch, "history", (json_int_t)c->history, "owner",
 						      named(s, c->owner), "incarnation", hex(c->owner), "sealed", (int)c->sealed,
-						      "in_sync", in_sync, "in_sync_incarnations", ids));
+						      "same_process", (int)reconciler_shares_fate(&s->reconciler, k), "in_sync",
+						      in_sync, "in_sync_incarnations", ids));
 	}
 	return list;
 }

@@ -179,6 +179,7 @@ static void report(struct node *n, uint64_t now_us)
 				   .report = {.name = {(const uint8_t *)o->name, (uint32_t)strlen(o->name)},
 					      .endpoint = {(const uint8_t *)o->endpoint, (uint32_t)strlen(o->endpoint)},
 					      .roles = o->roles,
+					      .process = o->process ? o->process : o->self,
 					      .epochs = wire_column(n->epochs, o->n_shards),
 					      .load = wire_column(n->applied, o->n_shards),
 					      .gone = wire_column(n->gone, n->n_gone)}};

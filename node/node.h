@@ -16,7 +16,8 @@ struct node_options {
 	struct member_limits limits;
 	struct member_ops ops;
 	uint64_t heartbeat_us;
-	uint64_t roles; /* as in REPORT */
+	uint64_t roles;   /* as in REPORT */
+	uint64_t process; /* as in REPORT; 0: self, a process of its own */
 	const char *name;
 	const char *endpoint;
 	void (*observe)(void *ctx); /* called after every message handled, with ops.ctx; NULL: nobody looks (tests do) */

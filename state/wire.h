@@ -185,6 +185,7 @@
 	F(T, BYTES, name, 64, "the node's name") \
 	F(T, BYTES, endpoint, 256, "where other nodes reach it") \
 	F(T, U64, roles, 3, "1: may own shards, 2: steers a stream") \
+	F(T, U64, process, 0, "nodes that say the same one are cores of one process, and end together") \
 	F(T, C64, epochs, WIRE_MAX_SHARDS, "newest epoch known, by shard") \
 	F(T, C64, load, WIRE_MAX_SHARDS, "packets applied as owner since start, by shard") \
 	F(T, C64, gone, WIRE_MAX_NODES, "incarnations whose connection broke")

@@ -344,6 +344,20 @@ static json_int_t number_of(const json_t *o, const char *key)
 	return json_integer_value(json_object_get(o, key));
 }
 
+/* Whether another node that lives is a core of the same process. */
+static bool is_core(const json_t *status, const json_t *node)
+{
+	size_t i;
+	json_t *n;
+	json_array_foreach(json_object_get(status, "nodes"), i, n)
+	{
+		if (n != node && !json_is_true(json_object_get(n, "dead")) &&
+		    strcmp(text_of(n, "process"), text_of(node, "process")) == 0)
+			return true;
+	}
+	return false;
+}
+
 static void print_nodes(const json_t *status)
 {
 	size_t i;
@@ -351,15 +365,30 @@ static void print_nodes(const json_t *status)
 	printf("%-16s %-16s %8s %12s  %s\n", "node", "incarnation", "shards", "packets", "state");
 	json_array_foreach(json_object_get(status, "nodes"), i, n)
 	{
-		printf("%-16s %-16s %8lld %12lld  %s%s%s\n", text_of(n, "name"), text_of(n, "incarnation"),
+		printf("%-16s %-16s %8lld %12lld  %s%s%s%s%s\n", text_of(n, "name"), text_of(n, "incarnation"),
 		       (long long)number_of(n, "shards"), (long long)number_of(n, "packets"),
 		       json_is_true(json_object_get(n, "dead"))          ? "dead"
 		       : json_is_true(json_object_get(n, "quarantined")) ? "quarantined"
 		       : json_is_true(json_object_get(n, "suspected"))   ? "suspected"
 									 : "alive",
 		       json_is_true(json_object_get(n, "owns")) ? ", owns" : "",
-		       json_is_true(json_object_get(n, "steers")) ? ", steers" : "");
+		       json_is_true(json_object_get(n, "steers")) ? ", steers" : "",
+		       is_core(status, n) ? ", a core of process " : "", is_core(status, n) ? text_of(n, "process") : "");
 	}
+}
+
+/* What a kill -9 of one process would cost. */
+static void print_degraded(const json_t *status)
+{
+	size_t i, n = 0;
+	json_t *s, *shards = json_object_get(status, "shards");
+	json_array_foreach(shards, i, s)
+	{
+		n += json_is_true(json_object_get(s, "same_process"));
+	}
+	if (n)
+		printf("DEGRADED: %zu of %zu shards have their standby in their owner's own process: start a node in another one\n",
+		       n, json_array_size(shards));
 }
 
 static void print_shards(const json_t *status)
@@ -375,7 +404,8 @@ static void print_shards(const json_t *status)
 		{
 			printf(" %s", json_string_value(member));
 		}
-		printf("%s\n", json_is_true(json_object_get(s, "sealed")) ? " (sealed)" : "");
+		printf("%s%s\n", json_is_true(json_object_get(s, "same_process")) ? " (same process)" : "",
+		       json_is_true(json_object_get(s, "sealed")) ? " (sealed)" : "");
 	}
 }
 
@@ -419,6 +449,8 @@ static void print_answer(const char *verb, const json_t *answer, bool json)
 		print_events(answer);
 	else if (strcmp(verb, "status") == 0 || strcmp(verb, "nodes") == 0)
 		print_nodes(answer);
+	if (!json && (strcmp(verb, "status") == 0 || strcmp(verb, "nodes") == 0))
+		print_degraded(answer);
 	if (!json && (strcmp(verb, "status") == 0 || strcmp(verb, "shards") == 0))
 		print_shards(answer);
 	free(text);

@@ -87,7 +87,7 @@ class Frames(ClusterCase):
         c.wait("another owner and standby", lambda: c.in_sync() and
                not any("b" in [s["owner"], *s["in_sync"]] for s in c.status()["shards"]))
         again = Peer(nodes[0].endpoint, identity(who))  # a good frame now, but it is too late
-        again.send(frame("REPORT", [b"b", b"", 1, b"", b"", b""], sender=who))
+        again.send(frame("REPORT", [b"b", b"", 1, who, b"", b"", b""], sender=who))
         self.assertTrue(again.is_cut())
         peer.close(), again.close()
         self.assertGreater(ask(nodes[0].endpoint, command="progress")["dropped_frames"], 0)

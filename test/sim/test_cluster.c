@@ -62,7 +62,7 @@ static void every_schedule_keeps_every_invariant_and_equals_a_single_instance(vo
 	assert_true(sum.committed >= 80 * n && sum.moves >= 2 * n && sum.promotions >= n / 2 && sum.crashes >= n &&
 		    sum.pauses >= n);
 	assert_true(sum.partitions >= n && sum.snapshots >= 4 * n && sum.drops >= 20 * n && sum.duplicates >= 10 * n &&
-		    sum.fences >= n);
+		    sum.fences >= n && sum.pair_crashes >= n / 4);
 	assert_true(sum.losses >= n / 20 && sum.steerer_restarts >= n / 5 && sum.controller_restarts >= n / 5 && sum.early >= n);
 }
 

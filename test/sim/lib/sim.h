@@ -116,7 +116,7 @@ struct sim_event;
 
 struct sim_floors {
 	uint64_t moves, promotions, losses, crashes, pauses, partitions, drops, duplicates, snapshots, adds, steerer_restarts,
-		controller_restarts, fences, committed, early, resent, admissions_held;
+		controller_restarts, pair_crashes, fences, committed, early, resent, admissions_held;
 };
 
 struct sim {
@@ -126,6 +126,8 @@ struct sim {
 	uint32_t n_shards, n_streams, n_nodes, n_controllers, n_procs;
 	enum release_mode release;
 	bool may_lose;
+	bool has_pair;   /* the first two nodes are cores of one process: they crash together, and no shard has both */
+	uint32_t lives;  /* of that process */
 	bool lease_lies; /* until misfortune ends, every controller believes that it leads */
 	uint32_t drop_percent, dup_percent, slow_percent;
 	uint32_t table_capacity;

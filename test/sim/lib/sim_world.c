@@ -236,6 +236,17 @@ static int sim_lease(void *ctx, const char *name, uint64_t holder, uint64_t now_
 
 /* ---- processes ---- */
 
+static bool in_pair(const struct sim *s, uint32_t i)
+{
+	return s->has_pair && i >= s->n_controllers && i < s->n_controllers + 2;
+}
+
+/* The other core of its process; itself: it has none. */
+static uint32_t other_core(const struct sim *s, uint32_t i)
+{
+	return !in_pair(s, i) ? i : i == s->n_controllers ? i + 1 : i - 1;
+}
+
 static struct member_limits limits(void)
 {
 	return (struct member_limits){.repeat_us = 3000,
@@ -320,6 +331,7 @@ static void start_proc(struct sim *s, uint32_t i)
 					 .ops = {sim_shard_new, sim_execute, p},
 					 .heartbeat_us = 4000,
 					 .roles = (p->role == SIM_NODE ? 1 : 0) | (p->stream != UINT32_MAX ? 2 : 0),
+					 .process = in_pair(s, i) ? 1 + s->lives : 0,
 					 .name = p->name,
 					 .endpoint = "",
 					 .observe = observe};
@@ -385,6 +397,19 @@ static void crash(struct sim *s, uint32_t i)
 
 /* ---- misfortune ---- */
 
+/* The whole process of node i; a core of it may be on its way back from the last time. */
+static void crash_process(struct sim *s, uint32_t i)
+{
+	uint32_t other = other_core(s, i);
+	crash(s, i);
+	if (other == i)
+		return;
+	s->lives++;
+	s->floors.pair_crashes++;
+	if (s->procs[other].alive)
+		crash(s, other);
+}
+
 /* Whether some shard would be left without any in-sync copy that lives. */
 static bool would_lose(struct sim *s, uint32_t victim)
 {
@@ -404,8 +429,8 @@ static bool would_lose(struct sim *s, uint32_t victim)
 			const struct sim_proc *p = &s->procs[k];
 			if (p->role != SIM_NODE || !p->alive || !config_member(&c, p->id))
 				continue;
-			touched |= k == victim;
-			left |= k != victim;
+			touched |= k == victim || k == other_core(s, victim);
+			left |= k != victim && k != other_core(s, victim);
 		}
 		if (touched && !left)
 			return true;
@@ -483,7 +508,7 @@ static void crash_some(struct sim *s, enum sim_role role)
 	s->floors.crashes += role == SIM_NODE;
 	s->floors.steerer_restarts += role == SIM_STEERER;
 	s->floors.controller_restarts += role == SIM_CONTROLLER;
-	crash(s, i);
+	crash_process(s, i);
 }
 
 static void chaos(struct sim *s)
@@ -603,21 +628,45 @@ static bool settled(const struct sim *s, uint32_t shard)
 	return false;
 }
 
+/* Whose lease it is, without taking it: nobody's would be taken for longer than that. */
+static uint64_t leader(const struct sim *s)
+{
+	uint64_t holder = 0;
+	(void)s->real_store.lease(s->real_store.ctx, "leader", 0, 0, UINT64_MAX, &holder);
+	return holder;
+}
+
+static bool is_of_pair(const struct sim *s, uint64_t id)
+{
+	return s->has_pair && (id == s->procs[s->n_controllers].id || id == s->procs[s->n_controllers + 1].id);
+}
+
+/* Owner and standby are not both of the pair, as long as its controller may give shards to anybody else. */
+static bool apart(const struct sim *s, const struct reconciler *r, uint32_t shard)
+{
+	const struct config *c = &r->shards[shard].config;
+	bool other = false;
+	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++) {
+		const struct reconciler_node *n = &r->nodes[i];
+		other |= n->id && n->heard_us && (n->roles & 1) && !n->dead && !n->suspected && !is_of_pair(s, n->id);
+	}
+	return !other || r->scale >= 0 || r->n_drained || !c->n_in_sync || !is_of_pair(s, c->owner) ||
+	       !is_of_pair(s, c->in_sync[0]);
+}
+
 /* The controllers have brought the shard to where they want it. */
 static bool placed(const struct sim *s, uint32_t shard)
 {
 	for (uint32_t i = 0; i < s->n_controllers; i++) {
 		const struct reconciler *r = &s->procs[i].reconciler;
 		const struct reconciler_shard *x = &r->shards[shard];
-		uint64_t holder = 0;
-		(void)s->real_store.lease(s->real_store.ctx, "leader", 0, 0, 0, &holder);
-		if (holder != r->options.self)
+		if (leader(s) != r->options.self)
 			continue;
 		if (r->n_drained >= s->n_nodes)
 			continue; /* nobody may have anything: all stays where it is */
 		uint64_t owner = x->owner < 0 ? 0 : r->nodes[x->owner].id, standby = x->standby < 0 ? 0 : r->nodes[x->standby].id;
 		if (x->config.owner != owner || x->config.n_in_sync != (standby ? 1 : 0) ||
-		    (standby && x->config.in_sync[0] != standby))
+		    (standby && x->config.in_sync[0] != standby) || !apart(s, r, shard))
 			return false;
 	}
 	return true;
@@ -729,6 +778,7 @@ static void configure(struct sim *s)
 	s->lease_lies = !rng_chance(r, 60);
 	s->table_capacity = 4 + rng_below(r, 12);
 	s->chaos_left = 12 + rng_below(r, 14);
+	s->has_pair = rng_chance(r, 40);
 }
 
 static void count_floors(struct sim *s)
