@@ -36,6 +36,7 @@ struct io_burst {
 	X(cut, "longer than VFM_MAX_PACKET_BYTES, cut for the machine, whole on output") \
 	X(gathered, "in several segments, copied together") \
 	X(time_back, "earlier than a packet before, its time taken instead") \
+	X(stamped, "whose time is their own stamp") \
 	X(sent, "given to the port") \
 	X(sent_bytes, "bytes of them")
 
@@ -63,6 +64,7 @@ struct io {
 	uint32_t rx_queues; /* 0: cannot be read */
 	uint32_t tx_queues; /* 0: cannot be written */
 	bool ended;         /* nothing will ever come again (a capture read to its end) */
+	const char *time; /* what tells the time of packets: "capture", "port" (its receive stamps), "tsc" (when they were found) */
 	char name[IO_NAME_BYTES];
 };
 

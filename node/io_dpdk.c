@@ -6,21 +6,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <rte_cycles.h>
 #include <rte_errno.h>
 #include <rte_ethdev.h>
 #include <rte_ether.h>
 #include <rte_mbuf.h>
-#include <rte_mbuf_dyn.h>
 #include <rte_mempool.h>
 
 #include "node/eal_dpdk.h"
+#include "node/rx_time_dpdk.h"
 #include "vm/isa.h"
 
 #define DESCRIPTORS   1024u
@@ -30,8 +28,7 @@
 
 /* Written by the core that polls the queue, read by anybody. */
 struct queue {
-	uint64_t latest_us;
-	uint64_t received, received_bytes, no_buffer, cut, gathered, time_back;
+	uint64_t received, received_bytes, no_buffer, cut, gathered;
 	uint64_t sent, sent_bytes; /* of the transmit queue of the same number */
 } __attribute__((aligned(64)));
 
@@ -40,14 +37,13 @@ struct dpdk_port {
 	uint16_t id;
 	bool started;
 	bool removed;
-	bool gathers;         /* packets in several segments have come */
-	unsigned interface;   /* of the kernel, below; 0: none */
-	int timestamp_offset; /* -1: none */
-	uint64_t timestamp_flag;
-	uint64_t anchor_cycles, anchor_us, hz;
+	bool gathers;       /* packets in several segments have come */
+	unsigned interface; /* of the kernel, below; 0: none */
+	struct rx_time time;
 	struct rte_mempool *pool;
 	struct rte_mempool *gather; /* mbufs that hold any packet in one piece */
 	struct queue queues[IO_MAX_QUEUES];
+	struct rx_time_queue times[IO_MAX_QUEUES];
 };
 
 static void count(uint64_t *counter, uint64_t n)
@@ -61,27 +57,6 @@ static uint64_t seen(const uint64_t *counter)
 }
 
 /* ---- receiving ---- */
-
-/* Seconds and remainder apart: cycles * 10^6 would overflow after an hour. */
-static uint64_t cycles_to_us(const struct dpdk_port *p, uint64_t cycles)
-{
-	uint64_t since = cycles - p->anchor_cycles;
-
-	return p->anchor_us + since / p->hz * 1000000 + since % p->hz * 1000000 / p->hz;
-}
-
-static uint64_t packet_time_us(const struct dpdk_port *p, struct queue *q, const struct rte_mbuf *m, uint64_t now_us)
-{
-	uint64_t us = now_us;
-
-	if (p->timestamp_offset >= 0 && (m->ol_flags & p->timestamp_flag))
-		us = *RTE_MBUF_DYNFIELD(m, p->timestamp_offset, const rte_mbuf_timestamp_t *);
-	if (us < q->latest_us)
-		count(&q->time_back, 1);
-	else
-		q->latest_us = us;
-	return q->latest_us;
-}
 
 /* The packet in one piece: itself, or a copy of all its segments; NULL (and freed) if no mbuf is left for the copy. */
 static struct rte_mbuf *in_one_piece(struct dpdk_port *p, struct queue *q, struct rte_mbuf *m)
@@ -131,16 +106,17 @@ static void port_rx(struct io *io, uint32_t queue, struct io_burst *b)
 	struct queue *q = &p->queues[queue];
 	struct rte_mbuf *mbufs[IO_BURST_PACKETS];
 	uint32_t n = may_gather(p) ? rte_eth_rx_burst(p->id, (uint16_t)queue, mbufs, IO_BURST_PACKETS) : 0;
-	uint64_t now_us, bytes = 0;
+	struct rx_time_burst found;
+	uint64_t bytes = 0;
 
 	b->n = 0;
 	if (!n)
 		return;
-	now_us = cycles_to_us(p, rte_rdtsc());
+	found = rx_time_burst(&p->time, &p->times[queue]);
 	for (uint32_t i = 0; i < n && i < PREFETCH_PKTS; i++)
 		__builtin_prefetch(rte_pktmbuf_mtod(mbufs[i], void *));
 	for (uint32_t i = 0; i < n; i++) {
-		uint64_t us = packet_time_us(p, q, mbufs[i], now_us);
+		uint64_t us = rx_time_us(&p->time, &p->times[queue], mbufs[i], &found);
 		struct rte_mbuf *m;
 
 		if (i + PREFETCH_PKTS < n)
@@ -212,7 +188,8 @@ static void port_counters(struct io *io, struct io_counters *c)
 		c->no_buffer += seen(&q->no_buffer);
 		c->cut += seen(&q->cut);
 		c->gathered += seen(&q->gathered);
-		c->time_back += seen(&q->time_back);
+		c->time_back += seen(&p->times[i].time_back);
+		c->stamped += seen(&p->times[i].stamped);
 		c->sent += seen(&q->sent);
 		c->sent_bytes += seen(&q->sent_bytes);
 	}
@@ -388,7 +365,7 @@ static int configure(struct dpdk_port *p, const struct io_dpdk_config *c, const 
 			 c->rx_queues, c->tx_queues, info->max_rx_queues, info->max_tx_queues, p->io.name);
 		return -EINVAL;
 	}
-	conf.rxmode.offloads = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER;
+	conf.rxmode.offloads = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) | rx_time_offload(info);
 	conf.txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	if (c->rx_queues > 1 && (info->flow_type_rss_offloads & RTE_ETH_RSS_IP)) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
@@ -417,24 +394,6 @@ static int set_up_queues(struct dpdk_port *p, const struct io_dpdk_config *c, ch
 	return rc ? refused(p, "its queues", rc, error) : 0;
 }
 
-/* Only net_pcap's timestamps have a known unit: the capture's microseconds since 1970. */
-static void find_time(struct dpdk_port *p, const struct rte_eth_dev_info *info)
-{
-	struct timespec t;
-	int bit;
-
-	p->timestamp_offset = -1;
-	if (info->driver_name && !strcmp(info->driver_name, "net_pcap")) {
-		p->timestamp_offset = rte_mbuf_dynfield_lookup(RTE_MBUF_DYNFIELD_TIMESTAMP_NAME, NULL);
-		bit = rte_mbuf_dynflag_lookup(RTE_MBUF_DYNFLAG_RX_TIMESTAMP_NAME, NULL);
-		p->timestamp_flag = bit >= 0 ? RTE_BIT64(bit) : 0;
-	}
-	clock_gettime(CLOCK_REALTIME, &t);
-	p->hz = rte_get_tsc_hz();
-	p->anchor_cycles = rte_rdtsc();
-	p->anchor_us = (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
-}
-
 int io_dpdk_open(const char *port, const struct io_dpdk_config *config, struct io **io, char error[IO_ERROR_BYTES])
 {
 	struct dpdk_port *p = aligned_alloc(64, sizeof(*p));
@@ -460,7 +419,6 @@ int io_dpdk_open(const char *port, const struct io_dpdk_config *config, struct i
 	if (rc)
 		goto out;
 	p->interface = info.if_index;
-	find_time(p, &info);
 	/* A port that has no promiscuous mode gets every frame anyway, or says so in its manual. */
 	(void)rte_eth_promiscuous_enable(p->id);
 	rc = rte_eth_dev_start(p->id);
@@ -469,6 +427,8 @@ int io_dpdk_open(const char *port, const struct io_dpdk_config *config, struct i
 		goto out;
 	}
 	p->started = true;
+	rx_time_start(&p->time, p->id, &info, p->times, config->rx_queues);
+	p->io.time = p->time.source;
 	rte_eth_dev_callback_register(p->id, RTE_ETH_EVENT_INTR_RMV, port_removed, p);
 	*io = &p->io;
 out:

@@ -1,7 +1,6 @@
 /* io_dpdk.h: DPDK ports behind io.h. DPDK must be started (eal_dpdk.h).
  *
- * Time of a packet: net_pcap's receive timestamp, which is the capture's; for every other port the time stamp counter, as
- * microseconds since 1970 anchored at opening (a NIC's own timestamps count in a unit of its own and are not used).
+ * Time of a packet: its receive stamp where the port gives it one, else the time stamp counter's (rx_time_dpdk.h).
  */
 #ifndef NODE_IO_DPDK_H
 #define NODE_IO_DPDK_H

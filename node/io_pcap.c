@@ -132,7 +132,7 @@ int io_pcap_open(const char *in, const char *out, uint32_t number, struct io **i
 		snprintf(error, IO_ERROR_BYTES, "out of memory, a capture's frames: close other programs");
 		goto out;
 	}
-	p->io = (struct io){.ops = &pcap_ops, .number = number, .rx_queues = 1, .tx_queues = 1, .ended = !in};
+	p->io = (struct io){.ops = &pcap_ops, .number = number, .rx_queues = 1, .tx_queues = 1, .ended = !in, .time = "capture"};
 	snprintf(p->io.name, sizeof(p->io.name), "%s", in ? in : out ? out : "nowhere");
 	for (; p->n_idle < IO_PCAP_FRAMES; p->n_idle++) {
 		p->frames[p->n_idle].home = p;

@@ -45,7 +45,7 @@ void port_report_json(struct io *port, const struct dataplane_counts *counts, FI
 	io_counters(port, &c);
 	fputs("{\"name\":", out);
 	print_string(port->name, out);
-	fprintf(out, ",\"link\":%s,", io_link_up(port) ? "true" : "false");
+	fprintf(out, ",\"link\":%s,\"time\":\"%s\",", io_link_up(port) ? "true" : "false", port->time);
 #define IO_COUNTER_JSON(name, text) fprintf(out, "\"" #name "\":%" PRIu64 ",", c.name);
 	IO_COUNTERS(IO_COUNTER_JSON)
 #undef IO_COUNTER_JSON
@@ -60,9 +60,9 @@ void port_report_print(struct io *port, const struct dataplane_counts *c, FILE *
 
 	io_counters(port, &io);
 	fprintf(out,
-		"  port %-20s %s  received %" PRIu64 " (missed %" PRIu64 ", no buffer %" PRIu64 ", damaged %" PRIu64
+		"  port %-20s %s  time %-7s  received %" PRIu64 " (missed %" PRIu64 ", no buffer %" PRIu64 ", damaged %" PRIu64
 		")  accept %" PRIu64 " (log %" PRIu64 ")  drop %" PRIu64 "  errors %" PRIu64 "  sent on %" PRIu64
 		" (queue full %" PRIu64 ")\n",
-		port->name, io_link_up(port) ? "up  " : "down", io.received, io.missed, io.no_buffer, io.rx_errors, c->accept,
-		c->log, c->drop, errors, c->sent, c->send_dropped);
+		port->name, io_link_up(port) ? "up  " : "down", port->time, io.received, io.missed, io.no_buffer, io.rx_errors,
+		c->accept, c->log, c->drop, errors, c->sent, c->send_dropped);
 }

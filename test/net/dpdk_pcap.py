@@ -56,6 +56,8 @@ class Rehearsal(unittest.TestCase):
         self.assertEqual((got.returncode, got.stderr.count("\n")), (0, 1), got.stderr)
         report = json.loads(got.stdout)
         self.assertEqual(balanced(report), [], capture)
+        self.assertEqual([p["time"] for p in report["ports"]], ["capture", "capture"])
+        self.assertEqual([p["stamped"] for p in report["ports"]], [report["ports"][0]["received"], 0])
         self.assertEqual(self.files.read("v1"), self.files.read("v2"), f"verdicts on {capture}")
         self.assertEqual(self.files.read("t1"), self.files.read("t2"), f"tables after {capture}")
         self.compare_output(capture)

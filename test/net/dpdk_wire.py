@@ -50,6 +50,7 @@ class InTheWire(unittest.TestCase):
         refused, passed, sources = wirenet.twin()
         outside = report["ports"][0]
         self.assertEqual(balanced(report), [])
+        self.assertEqual([(p["time"], p["stamped"]) for p in report["ports"]], [("tsc", 0)] * 2)
         self.assertEqual((outside["drop"], outside["accept"]), (refused, passed))
         self.assertEqual(outside["packets"], outside["received"])
         self.assertEqual((outside["missed"], outside["no_buffer"], outside["send_dropped"]), (0, 0, 0))
