@@ -12,7 +12,7 @@
 #include "vm/vfm.h"
 
 #define FEWEST_LANES   4   /* fewer packets are run one by one */
-#define HINT_AHEAD     16  /* packets whose entries are on their way from memory together */
+#define HINT_AHEAD     32  /* packets whose entries are on their way from memory together */
 #define ALONE_PACKETS  256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
