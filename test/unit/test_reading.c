@@ -184,6 +184,36 @@ static void an_owner_that_is_replaced_tells_nothing(void **state)
 	finish(&w);
 }
 
+/* Its numbers go on where the other owner's ended, so what it has committed says nothing of what was read before. */
+static void an_owner_that_is_so_again_tells_nothing_of_before(void **state)
+{
+	struct world w;
+	struct config c;
+	(void)state;
+	begin(&w, &c);
+	send_packet(&w, 1);
+	ask(&w);
+	uint64_t number = w.node.members[0].copy->number;
+	c = config_promote(&c, PEER, true);
+	configure(&w, &c);
+	const struct sigma *copy = w.node.members[0].copy;
+	struct wire_message final = {.kind = WIRE_FINAL, .final = {0, c.epoch, copy->number, copy->made_in}};
+	c = config_promote(&c, SELF, true);
+	configure(&w, &c);
+	frame(&w, &final, PEER);
+	acknowledge(&w);
+	assert_true(w.node.members[0].owner.opened);
+	assert_true(w.node.members[0].owner.committed >= number);
+	char *text = told(&w);
+	assert_non_null(strstr(text, "busy"));
+	free(text);
+	ask(&w);
+	text = told(&w);
+	assert_non_null(strstr(text, "\"position\":1,"));
+	free(text);
+	finish(&w);
+}
+
 static void what_never_commits_is_given_up(void **state)
 {
 	struct world w;
@@ -254,6 +284,7 @@ int main(void)
 		cmocka_unit_test(what_is_not_committed_is_not_told),
 		cmocka_unit_test(packets_applied_after_it_was_asked_for_are_not_in_it),
 		cmocka_unit_test(an_owner_that_is_replaced_tells_nothing),
+		cmocka_unit_test(an_owner_that_is_so_again_tells_nothing_of_before),
 		cmocka_unit_test(what_never_commits_is_given_up),
 		cmocka_unit_test(pages_join_to_the_whole_and_end_with_lines),
 		cmocka_unit_test(readers_that_went_away_make_room),
