@@ -22,14 +22,13 @@
 #include "vm/verdict.h"
 
 #define DATAPLANE_WINDOW_PKTS 1024u
-#define DATAPLANE_MAX_MIRRORS 4
 #define DATAPLANE_MAX_INPUTS  (2 * IO_MAX_QUEUES)
 
 struct dataplane_config {
 	struct io *ports[2];
 	bool one_way;   /* port 1 is not read */
 	uint32_t cores; /* 1 to LOADED_MAX_CORES; above 1 DPDK must be started */
-	struct mirror *mirrors[DATAPLANE_MAX_MIRRORS];
+	struct mirror *mirrors[MIRROR_MAX];
 	uint32_t n_mirrors;
 	/* Verdict file of input i = queue i of port 0, then those of port 1; NULL: none. For rehearsals: written by the core itself. */
 	FILE *verdicts[DATAPLANE_MAX_INPUTS];

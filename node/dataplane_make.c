@@ -6,6 +6,7 @@
 
 #include "node/dataplane_core.h"
 #include "node/eal_dpdk.h"
+#include "node/port_report.h"
 
 _Static_assert(IO_BURST_PACKETS <= ENGINE_BURST_PACKETS, "a burst goes to the engine whole");
 _Static_assert((WINDOW & (WINDOW - 1)) == 0, "slots are numbered modulo a power of two");
@@ -71,18 +72,6 @@ uint32_t dataplane_owner(const struct dataplane *dp, uint32_t shard)
 
 /* ---- looking ---- */
 
-static void add_counts(struct dataplane_counts *sum, const struct dataplane_counts *c)
-{
-	sum->packets += seen(&c->packets);
-	sum->accept += seen(&c->accept);
-	sum->log += seen(&c->log);
-	sum->drop += seen(&c->drop);
-	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
-		sum->errors[i] += seen(&c->errors[i]);
-	sum->sent += seen(&c->sent);
-	sum->send_dropped += seen(&c->send_dropped);
-}
-
 struct dataplane_counts dataplane_counts(const struct dataplane *dp, uint32_t port)
 {
 	struct dataplane_counts sum = {0};
@@ -90,7 +79,7 @@ struct dataplane_counts dataplane_counts(const struct dataplane *dp, uint32_t po
 	for (uint32_t i = 0; i < dp->config.cores; i++)
 		for (uint32_t k = 0; k < dp->cores[i]->n_inputs; k++)
 			if (PORT_OF(&dp->cores[i]->inputs[k]) == port)
-				add_counts(&sum, &dp->cores[i]->inputs[k].counts);
+				port_report_add(&sum, &dp->cores[i]->inputs[k].counts);
 	return sum;
 }
 

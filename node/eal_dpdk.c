@@ -2,7 +2,7 @@
 #include "node/eal_dpdk.h"
 
 #include <errno.h>
-#include <stdbool.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +22,8 @@
 static char line[MAX_LINE_BYTES];
 static char program_name[64];
 static bool started;
-static char said[SAID_BYTES]; /* by DPDK while it started */
+static char said[SAID_BYTES];   /* by DPDK while it started */
+static cpu_set_t before, bound; /* where the thread that started it might run, and may since */
 
 /* Cuts text in place; the number of words, -EINVAL for an open quote, -E2BIG for too many. */
 static int split(char *text, char **words, int room)
@@ -108,8 +109,10 @@ static int start(int argc, char **argv, char error[EAL_ERROR_BYTES])
 
 	if (log)
 		rte_openlog_stream(log);
+	(void)sched_getaffinity(0, sizeof(before), &before);
 	rc = rte_eal_init(argc, argv);
 	started = rc >= 0;
+	(void)sched_getaffinity(0, sizeof(bound), &bound);
 	if (log)
 		last_words(log, said);
 	if (rc < 0) {
@@ -168,6 +171,12 @@ void eal_stop(void)
 const char *eal_said(void)
 {
 	return said;
+}
+
+void eal_roam(bool roams)
+{
+	if (started)
+		(void)sched_setaffinity(0, sizeof(before), roams ? &before : &bound);
 }
 
 uint32_t eal_cores(void)

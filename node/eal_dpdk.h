@@ -5,6 +5,7 @@
 #ifndef NODE_EAL_DPDK_H
 #define NODE_EAL_DPDK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define EAL_MAX_CORES   16
@@ -17,6 +18,10 @@ int eal_start(const char *program, const char *args, char error[EAL_ERROR_BYTES]
 void eal_stop(void);
 /* A complaint of DPDK while it started (it goes on without a device that it cannot make), "" if there was none. */
 const char *eal_said(void);
+
+/* DPDK has bound the thread that started it to its core: true lets it run wherever it might before, false binds it again. The threads
+ * that it makes meanwhile inherit that. */
+void eal_roam(bool roams);
 
 uint32_t eal_cores(void);
 /* Runs fn(arg, core) on every core, one of them the calling thread (which started DPDK), and waits for all. */

@@ -12,14 +12,21 @@
 #define SEND_TRIES 16 /* at a full transmit queue, before the packet is given up */
 #define WORK_PKTS  64
 
+/* From arrival to release. */
+struct held {
+	void *frame;
+	const uint8_t *data; /* in the frame */
+};
+
 /* One receive queue. */
 struct queue {
 	struct steerer steerer;
 	struct io *in, *out;
 	uint32_t rx, tx, port;
-	void **frames; /* [window_pkts] by input index: from arrival to release */
+	struct held *held; /* [window_pkts] by input index */
 	struct io_burst burst;
-	uint32_t next; /* first of the burst that the steerer has not taken */
+	uint32_t next;  /* first of the burst that the steerer has not taken */
+	uint64_t taken; /* from the port; this and the counts are read by others */
 	struct dataplane_counts counts;
 	FILE *verdicts, *order;
 };
@@ -27,10 +34,15 @@ struct queue {
 struct live {
 	struct live_config config;
 	const struct plan *plan;
-	uint32_t readable_bytes; /* carried to the owner; the frame itself stays here */
-	uint32_t n_queues;
+	uint32_t readable_bytes;       /* carried to the owner; the frame itself stays here */
+	uint32_t n_queues, of_process; /* of this core, of all together */
 	struct queue *queues[NODE_MAX_STREAMS];
 };
+
+static void add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, *counter + n, __ATOMIC_RELAXED);
+}
 
 /* ---- in ---- */
 
@@ -50,7 +62,8 @@ static bool has_burst(const struct live *l, struct queue *q)
 	if (l->config.window_pkts - (s->end - s->first) < IO_BURST_PACKETS)
 		return false;
 	q->next = 0;
-	return io_rx(q->in, q->rx, &q->burst) > 0;
+	add(&q->taken, io_rx(q->in, q->rx, &q->burst));
+	return q->burst.n > 0;
 }
 
 static uint32_t read_queue(struct live *l, struct queue *q, uint64_t most, uint64_t now_us)
@@ -67,7 +80,7 @@ static uint32_t read_queue(struct live *l, struct queue *q, uint64_t most, uint6
 
 		if (steerer_packet(&q->steerer, shard_of(l->plan, p), &packet, now_us))
 			break;
-		q->frames[index & (l->config.window_pkts - 1)] = q->burst.frames[q->next++];
+		q->held[index & (l->config.window_pkts - 1)] = (struct held){q->burst.frames[q->next++], p->data};
 	}
 	return n;
 }
@@ -90,31 +103,45 @@ static void send_frames(struct queue *q, void *const *frames, uint32_t n)
 	for (uint32_t tries = 0; sent < n && tries < SEND_TRIES; tries++)
 		sent += io_tx(q->out, q->tx, frames + sent, n - sent);
 	io_free(q->in, frames + sent, n - sent);
-	q->counts.sent += sent;
-	q->counts.send_dropped += n - sent;
+	add(&q->counts.sent, sent);
+	add(&q->counts.send_dropped, n - sent);
 }
 
 /* True: accepted. */
 static bool count(struct dataplane_counts *c, const struct verdict *v)
 {
-	c->packets++;
+	add(&c->packets, 1);
 	if (v->error) {
-		c->errors[v->error - 1]++;
+		add(&c->errors[v->error - 1], 1);
 		return false;
 	}
-	c->accept += v->value >= 1;
-	c->log += v->value >= 2;
-	c->drop += v->value == 0;
+	add(&c->accept, v->value >= 1);
+	add(&c->log, v->value >= 2);
+	add(&c->drop, v->value == 0);
 	return v->value >= 1;
 }
 
-static void write_verdict(FILE *out, const struct verdict *v)
+static struct vfm_result result_of(const struct verdict *v)
 {
 	struct vfm_result r = {.value = v->value};
 
 	if (v->error)
 		r.error = verdict_error_code((enum verdict_error_index)(v->error - 1));
-	(void)verdict_write(out, &r); /* live_close() tells */
+	return r;
+}
+
+/* What is kept of a packet besides its counts. */
+static void write_down(struct live *l, struct queue *q, const struct steerer_release *r, const uint8_t *data)
+{
+	struct vfm_packet packet = {.data = data, .len = r->packet.length, .input = r->packet.input, .time_us = r->packet.time_us};
+	struct vfm_result result = result_of(&r->verdict);
+
+	if (q->verdicts)
+		(void)verdict_write(q->verdicts, &result); /* live_close() tells */
+	if (q->order)
+		fprintf(q->order, "%u %" PRIu64 "\n", r->shard, r->verdict.index);
+	for (uint32_t i = 0; i < l->config.n_mirrors; i++)
+		mirror_offer(l->config.mirrors[i], l->config.core, &packet, &result);
 }
 
 static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
@@ -124,20 +151,17 @@ static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
 	uint32_t n = 0, n_frames = 0;
 
 	for (; steerer_next(&q->steerer, &r, now_us); n++) {
-		void *frame = q->frames[r.index & (l->config.window_pkts - 1)];
+		struct held *held = &q->held[r.index & (l->config.window_pkts - 1)];
 
 		/* An owner of the same plan says no other error; a frame that is not of this process is not believed. */
 		if (r.verdict.error > VERDICT_ERROR_KINDS)
 			r.verdict = (struct verdict){.error = VERDICT_INDEX_GUARD + 1};
-		if (q->verdicts)
-			write_verdict(q->verdicts, &r.verdict);
-		if (q->order)
-			fprintf(q->order, "%u %" PRIu64 "\n", r.shard, r.verdict.index);
+		write_down(l, q, &r, held->data);
 		if (!count(&q->counts, &r.verdict)) {
-			io_free(q->in, &frame, 1);
+			io_free(q->in, &held->frame, 1);
 			continue;
 		}
-		frames[n_frames++] = frame;
+		frames[n_frames++] = held->frame;
 		if (n_frames == IO_BURST_PACKETS) {
 			send_frames(q, frames, n_frames);
 			n_frames = 0;
@@ -184,49 +208,16 @@ uint64_t live_held(const struct live *l)
 
 	for (uint32_t i = 0; i < l->n_queues; i++) {
 		const struct queue *q = l->queues[i];
+		uint64_t released = __atomic_load_n(&q->counts.packets, __ATOMIC_RELAXED);
 
-		held += q->burst.n - q->next + (q->steerer.end - q->steerer.release);
+		held += __atomic_load_n(&q->taken, __ATOMIC_RELAXED) - released; /* read last: never less */
 	}
 	return held;
 }
 
-static struct dataplane_counts both_ports(const struct live *l)
+uint32_t live_streams(const struct live *l)
 {
-	struct dataplane_counts sum = live_counts(l, 0), other = live_counts(l, 1);
-
-	port_report_add(&sum, &other);
-	return sum;
-}
-
-void live_report_json(const struct live *l, FILE *out)
-{
-	struct dataplane_counts sum = both_ports(l);
-
-	fputc('{', out);
-	port_report_counts(&sum, out);
-	fputs(",\"ports\":[", out);
-	for (uint32_t i = 0; i < 2; i++) {
-		struct dataplane_counts c = live_counts(l, i);
-
-		fputs(i ? "," : "", out);
-		port_report_json(l->config.ports[i], &c, out);
-	}
-	fprintf(out, "],\"streams\":%u,\"held\":%" PRIu64 "}\n", l->n_queues, live_held(l));
-}
-
-void live_report_print(const struct live *l, FILE *out)
-{
-	struct dataplane_counts sum = both_ports(l);
-
-	fprintf(out,
-		"%" PRIu64 " packets: %" PRIu64 " accepted (%" PRIu64 " logged), %" PRIu64 " dropped, %" PRIu64 " errors; %" PRIu64
-		" held, %u streams\n",
-		sum.packets, sum.accept, sum.log, sum.drop, sum.packets - sum.accept - sum.drop, live_held(l), l->n_queues);
-	for (uint32_t i = 0; i < 2; i++) {
-		struct dataplane_counts c = live_counts(l, i);
-
-		port_report_print(l->config.ports[i], &c, out);
-	}
+	return l->n_queues;
 }
 
 /* ---- start and end ---- */
@@ -237,7 +228,7 @@ static int open_file(const struct live *l, const char *base, uint32_t number, FI
 
 	if (!base)
 		return 0;
-	snprintf(name, sizeof(name), l->n_queues == 1 ? "%s" : "%s.%u", base, number);
+	snprintf(name, sizeof(name), l->of_process == 1 ? "%s" : "%s.%u", base, number);
 	*out = fopen(name, "w");
 	if (*out)
 		return 0;
@@ -266,10 +257,32 @@ static int open_queue(struct live *l, struct node *node, struct queue *q, uint32
 	q->in = l->config.ports[q->port];
 	q->out = l->config.ports[!q->port];
 	q->tx = q->out->tx_queues ? q->rx % q->out->tx_queues : 0;
-	q->frames = calloc(l->config.window_pkts, sizeof(*q->frames));
-	if (!rc && !q->frames)
+	q->held = calloc(l->config.window_pkts, sizeof(*q->held));
+	if (!rc && !q->held)
 		rc = -ENOMEM;
 	return rc;
+}
+
+/* Number `number` of all queues, those of port 0 first. */
+static int add_queue(struct live *l, struct node *node, uint32_t number, char error[IO_ERROR_BYTES])
+{
+	struct queue *q = calloc(1, sizeof(*q));
+	int rc = q ? open_queue(l, node, q, number) : -ENOMEM;
+
+	if (q)
+		l->queues[l->n_queues++] = q;
+	if (!rc)
+		rc = open_file(l, l->config.verdicts, number, &q->verdicts, error);
+	if (!rc)
+		rc = open_file(l, l->config.order, number, &q->order, error);
+	return rc;
+}
+
+static bool is_own(const struct live_config *c, uint32_t number)
+{
+	uint32_t of_port_0 = c->ports[0]->rx_queues, rx = number < of_port_0 ? number : number - of_port_0;
+
+	return !c->cores || rx % c->cores == c->core;
 }
 
 int live_open(const struct live_config *config, struct node *node, const struct plan *plan, struct live **out,
@@ -290,17 +303,12 @@ int live_open(const struct live_config *config, struct node *node, const struct 
 		l->config = *config;
 		l->plan = plan;
 		l->readable_bytes = node->options.readable_bytes;
-		l->n_queues = n;
+		l->of_process = n;
 	}
-	for (uint32_t i = 0; i < n && !rc; i++) {
-		l->queues[i] = calloc(1, sizeof(*l->queues[i]));
-		rc = l->queues[i] ? open_queue(l, node, l->queues[i], i) : -ENOMEM;
-		if (!rc)
-			rc = open_file(l, config->verdicts, i, &l->queues[i]->verdicts, error);
-		if (!rc)
-			rc = open_file(l, config->order, i, &l->queues[i]->order, error);
-	}
-	for (uint32_t i = 0; i < n && !rc; i++) /* cannot fail: there is room for all */
+	for (uint32_t i = 0; i < n && !rc; i++)
+		if (is_own(config, i))
+			rc = add_queue(l, node, i, error);
+	for (uint32_t i = 0; !rc && i < l->n_queues; i++) /* cannot fail: there is room for all */
 		rc = node_add_steerer(node, &l->queues[i]->steerer);
 	if (rc)
 		(void)live_close(l);
@@ -322,12 +330,12 @@ static int close_queue(struct live *l, struct queue *q)
 	struct steerer *s = &q->steerer;
 	int rc = close_file(q->verdicts), rest = close_file(q->order);
 
-	for (uint64_t i = s->release; q->frames && i < s->end; i++)
-		io_free(q->in, &q->frames[i & (l->config.window_pkts - 1)], 1);
+	for (uint64_t i = s->release; q->held && i < s->end; i++)
+		io_free(q->in, &q->held[i & (l->config.window_pkts - 1)].frame, 1);
 	if (q->next < q->burst.n)
 		io_free(q->in, q->burst.frames + q->next, q->burst.n - q->next);
 	steerer_fini(s);
-	free(q->frames);
+	free(q->held);
 	free(q);
 	return rc ? rc : rest;
 }
@@ -337,7 +345,7 @@ int live_close(struct live *l)
 	int rc = 0;
 
 	for (uint32_t i = 0; l && i < l->n_queues; i++)
-		if (l->queues[i] && close_queue(l, l->queues[i]))
+		if (close_queue(l, l->queues[i]))
 			rc = -EIO;
 	free(l);
 	return rc;

@@ -34,18 +34,45 @@ struct mirror {
 
 _Static_assert(sizeof(struct record) == ALIGNMENT && MIRROR_RING_BYTES % ALIGNMENT == 0, "a record head is never split");
 
-int mirror_class_of(const char *word)
+/* MIRROR_CLASS_COUNT: no class of that name. */
+static enum mirror_class class_of(const char *word, size_t n)
 {
 	static const char *const words[] = {
 #define MIRROR_WORD(name, text, test) text,
 		MIRROR_CLASSES(MIRROR_WORD)
 #undef MIRROR_WORD
 	};
+	int i = 0;
 
-	for (int i = 0; i < MIRROR_CLASS_COUNT; i++)
-		if (!strcmp(word, words[i]))
-			return i;
-	return -1;
+	while (i < MIRROR_CLASS_COUNT && (strlen(words[i]) != n || strncmp(word, words[i], n) != 0))
+		i++;
+	return (enum mirror_class)i;
+}
+
+const char *mirror_list_add(struct mirror_list *list, const char *text)
+{
+	const char *colon = strchr(text, ':');
+	enum mirror_class class;
+
+	if (!colon || !colon[1])
+		return "--mirror takes CLASS:FILE, not ";
+	class = class_of(text, (size_t)(colon - text));
+	if (class == MIRROR_CLASS_COUNT)
+		return "--mirror knows the classes log, accept, drop and error, not ";
+	if (list->n == MIRROR_MAX)
+		return "more than 4 times --mirror, from ";
+	list->classes[list->n] = class;
+	list->files[list->n++] = colon + 1;
+	return NULL;
+}
+
+int mirrors_open(const struct mirror_list *list, uint32_t cores, struct mirror *mirrors[], char error[CAPTURE_ERROR_BYTES])
+{
+	int rc = 0;
+
+	for (uint32_t i = 0; i < list->n && !rc; i++)
+		rc = mirror_new(list->files[i], list->classes[i], cores, &mirrors[i], error);
+	return rc;
 }
 
 static bool is_of_class(enum mirror_class class, const struct vfm_result *r)

@@ -22,10 +22,22 @@
 enum mirror_class { MIRROR_CLASSES(MIRROR_CLASS_ENUM) MIRROR_CLASS_COUNT };
 #undef MIRROR_CLASS_ENUM
 
+#define MIRROR_MAX 4 /* of one process */
+
+/* What --mirror has asked for. */
+struct mirror_list {
+	uint32_t n;
+	enum mirror_class classes[MIRROR_MAX];
+	const char *files[MIRROR_MAX];
+};
+
 struct mirror;
 
-/* -1: no class of that name. */
-int mirror_class_of(const char *word);
+/* Adds CLASS:FILE, which is kept. NULL, else what is wrong with it, to be said before it. */
+const char *mirror_list_add(struct mirror_list *list, const char *text);
+/* Creates each of them, for so many cores, into mirrors[list->n] (all NULL before). On failure as mirror_new(); what is there is the
+ * caller's to free. */
+int mirrors_open(const struct mirror_list *list, uint32_t cores, struct mirror *mirrors[], char error[CAPTURE_ERROR_BYTES]);
 /* Creates capture `name`. -EIO or -ENOMEM with error as capture_create() gives it. */
 int mirror_new(const char *name, enum mirror_class class, uint32_t cores, struct mirror **out, char error[CAPTURE_ERROR_BYTES]);
 /* Copies the packet if its verdict is of the class. Called by core `core` alone. */

@@ -3,16 +3,21 @@
 
 #include <inttypes.h>
 
+static uint64_t seen(const uint64_t *counter)
+{
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
 void port_report_add(struct dataplane_counts *sum, const struct dataplane_counts *c)
 {
-	sum->packets += c->packets;
-	sum->accept += c->accept;
-	sum->log += c->log;
-	sum->drop += c->drop;
+	sum->packets += seen(&c->packets);
+	sum->accept += seen(&c->accept);
+	sum->log += seen(&c->log);
+	sum->drop += seen(&c->drop);
 	for (int i = 0; i < VERDICT_ERROR_KINDS; i++)
-		sum->errors[i] += c->errors[i];
-	sum->sent += c->sent;
-	sum->send_dropped += c->send_dropped;
+		sum->errors[i] += seen(&c->errors[i]);
+	sum->sent += seen(&c->sent);
+	sum->send_dropped += seen(&c->send_dropped);
 }
 
 static void print_string(const char *text, FILE *out)

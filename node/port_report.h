@@ -6,6 +6,7 @@
 
 #include "node/dataplane.h"
 
+/* Another thread may be counting in c meanwhile. */
 void port_report_add(struct dataplane_counts *sum, const struct dataplane_counts *c);
 /* The members of an object, without its braces. */
 void port_report_counts(const struct dataplane_counts *c, FILE *out);

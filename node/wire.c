@@ -28,7 +28,7 @@ struct wire {
 	struct io *ports[2];
 	struct loaded *code;
 	struct loaded *code_before; /* not to be freed before dataplane_swapped() */
-	struct mirror *mirrors[DATAPLANE_MAX_MIRRORS];
+	struct mirror *mirrors[MIRROR_MAX];
 	FILE *verdicts[DATAPLANE_MAX_INPUTS];
 	struct dataplane *dataplane;
 	struct mover *mover;
@@ -256,21 +256,19 @@ static int open_mirrors(struct wire *w)
 {
 	char error[CAPTURE_ERROR_BYTES];
 
-	for (uint32_t i = 0; i < w->options->n_mirrors; i++)
-		if (mirror_new(w->options->mirror_files[i], w->options->mirror_classes[i], w->cores, &w->mirrors[i], error)) {
-			fprintf(stderr, "vfm-node: %s\n", error);
-			return WIRE_UNUSABLE;
-		}
-	return WIRE_DONE;
+	if (!mirrors_open(&w->options->mirrors, w->cores, w->mirrors, error))
+		return WIRE_DONE;
+	fprintf(stderr, "vfm-node: %s\n", error);
+	return WIRE_UNUSABLE;
 }
 
 static int close_mirrors(struct wire *w)
 {
 	int status = WIRE_DONE;
 
-	for (uint32_t i = 0; i < w->options->n_mirrors; i++) {
+	for (uint32_t i = 0; i < w->options->mirrors.n; i++) {
 		if (mirror_free(w->mirrors[i]))
-			status = failed("not all could be written", w->options->mirror_files[i], "make room");
+			status = failed("not all could be written", w->options->mirrors.files[i], "make room");
 		w->mirrors[i] = NULL;
 	}
 	return status;
@@ -312,7 +310,7 @@ static struct wire_view view_of(const struct wire *w)
 		.cores = w->cores,
 		.code = w->code,
 		.mirrors = (const struct mirror *const *)w->mirrors,
-		.n_mirrors = w->options->n_mirrors,
+		.n_mirrors = w->options->mirrors.n,
 		.swaps = w->swaps,
 		.moves = mover_moves(w->mover),
 		.longest_move_ns = mover_longest_ns(w->mover),
@@ -384,7 +382,7 @@ static void *control(void *arg)
 			ports_watch(w->ports, w->link_up, stderr);
 		stop_when_idle(w, &now);
 		print_counters(w, &now);
-		for (uint32_t i = 0; i < w->options->n_mirrors; i++)
+		for (uint32_t i = 0; i < w->options->mirrors.n; i++)
 			copied += mirror_drain(w->mirrors[i]);
 		if (!copied)
 			nanosleep(&(struct timespec){.tv_nsec = TICK_NS}, NULL);
@@ -414,7 +412,7 @@ static int run(struct wire *w)
 		.ports = {w->ports[0], w->ports[1]},
 		.one_way = w->options->one_way,
 		.cores = w->cores,
-		.n_mirrors = w->options->n_mirrors,
+		.n_mirrors = w->options->mirrors.n,
 	};
 	pthread_t thread;
 
@@ -429,8 +427,10 @@ static int run(struct wire *w)
 	w->link_up[0] = w->link_up[1] = true; /* a link that is down is told at once */
 	fprintf(stderr, "vfm-node: running, %s %s %s: %u cores, %u shards\n", w->ports[0]->name, w->options->one_way ? "->" : "<->",
 		w->ports[1]->name, w->cores, w->code->sharded.n);
+	eal_roam(true);
 	if (pthread_create(&thread, NULL, control, w))
 		return failed("no thread to be had", "control", "raise the limit of processes (ulimit -u)");
+	eal_roam(false);
 	eal_run(run_core, w->dataplane);
 	clock_gettime(CLOCK_MONOTONIC, &w->ended);
 	__atomic_store_n(&w->cores_returned, true, __ATOMIC_RELEASE);
@@ -462,7 +462,7 @@ static int finish(struct wire *w)
 {
 	int status = close_verdicts(w);
 
-	for (uint32_t i = 0; i < w->options->n_mirrors; i++)
+	for (uint32_t i = 0; i < w->options->mirrors.n; i++)
 		mirror_drain(w->mirrors[i]);
 	status = worse(status, report(w));
 	status = worse(status, write_tables(w));

@@ -163,24 +163,6 @@ static int take_number(struct wire_options *o, int option, const char *text)
 	return -1;
 }
 
-static int take_mirror(struct wire_options *o, char *text)
-{
-	char *colon = strchr(text, ':');
-	int class;
-
-	if (!colon || !colon[1])
-		return usage_error("--mirror takes CLASS:FILE, not ", text);
-	*colon = 0;
-	class = mirror_class_of(text);
-	if (class < 0)
-		return usage_error("--mirror knows the classes log, accept, drop and error, not ", text);
-	if (o->n_mirrors == DATAPLANE_MAX_MIRRORS)
-		return usage_error("more than 4 times --mirror", "");
-	o->mirror_classes[o->n_mirrors] = (enum mirror_class) class;
-	o->mirror_files[o->n_mirrors++] = colon + 1;
-	return -1;
-}
-
 static int take_engine(struct wire_options *o, const char *text)
 {
 	int kind = engine_kind_of(text);
@@ -212,6 +194,8 @@ static bool take_text(struct wire_options *o, int option)
 /* One option; -1 to go on, else the exit status. */
 static int take_option(struct wire_options *o, int option, char **argv)
 {
+	const char *why;
+
 	if (take_text(o, option))
 		return -1;
 	switch (option) {
@@ -222,7 +206,8 @@ static int take_option(struct wire_options *o, int option, char **argv)
 		o->json = true;
 		return -1;
 	case OPT_MIRROR:
-		return take_mirror(o, optarg);
+		why = mirror_list_add(&o->mirrors, optarg);
+		return why ? usage_error(why, optarg) : -1;
 	case OPT_ENGINE:
 		return take_engine(o, optarg);
 	case OPT_VERSION:

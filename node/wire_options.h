@@ -19,9 +19,7 @@ struct wire_options {
 	int64_t idle_s;    /* -1: as declared */
 	uint32_t insn_limit;
 	const char *preload, *verdicts, *table;
-	uint32_t n_mirrors;
-	enum mirror_class mirror_classes[DATAPLANE_MAX_MIRRORS];
-	const char *mirror_files[DATAPLANE_MAX_MIRRORS];
+	struct mirror_list mirrors;
 	uint32_t stop_after_ms; /* without a packet, 0: never */
 	uint32_t every_s;       /* counters on standard error, 0: never */
 };

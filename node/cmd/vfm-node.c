@@ -1,6 +1,6 @@
 /* vfm-node: one node of a cluster: owns shards, steers a capture, or both; alone without a controller. Exit status: 0 done, 1 the
  * filter, an input or an output cannot be used, 2 the command line is wrong, 3 the capture is damaged. */
-#include "node/daemon.h"
+#include "node/cores.h"
 #include "node/wire.h"
 #include "vm/vfm.h"
 
@@ -32,12 +32,17 @@ static const char help[] =
 	"      --verdicts FILE    write the verdict file: line n is what packet n got\n"
 	"      --out FILE         write the accepted packets to a capture\n"
 	"      --journal FILE     what is settled is kept: a restarted node goes on where it was\n"
-	"      --dpdk \"EAL ARGS\"  steer live ports instead: what comes by one and is accepted leaves by the other, both ways\n"
+	"      --dpdk \"EAL ARGS\"  steer live ports instead: what comes by one and is accepted leaves by the other, both ways; "
+	"each\n"
+	"                         lcore is a node, NAME.0, NAME.1, ..., which listens at EP.0, ... (ipc) or from the port on "
+	"(tcp)\n"
 	"      --in PORT, --out PORT  the ports\n"
 	"      --one-way          only from --in to --out\n"
-	"      --queues N         receive queues of each port, each a stream (1)\n"
+	"      --queues N         receive queues of each port, each a stream (one for each core where the port spreads flows, else "
+	"1)\n"
 	"      --mbufs N          packet buffers of each port (as many as are needed)\n"
 	"      --order FILE       write where each packet stands in its shard's history: lines `shard index` (vfm-test --order)\n"
+	"      --mirror CLASS:FILE  copy packets of a class (log, accept, drop, error) to a capture; up to 4 times\n"
 	"      --stop-after MS    end when no packet has come for so long\n"
 	"      --json             live ports: the counters at the end as one JSON object\n"
 	"      --stop-at N        read N packets and wait for the operator's word (vfmctl rehearse)\n"
@@ -51,6 +56,14 @@ static const char help[] =
 	"      --release MODE     commit, early or none (commit)\n"
 	"      --version          print the version\n"
 	"  -h, --help             print this text\n";
+
+/* The command line. */
+struct options {
+	struct daemon_options node;
+	struct cores_options live;
+	struct deploy_options plan;
+	const char *key, *peers;
+};
 
 static volatile int stop;
 
@@ -101,6 +114,7 @@ enum long_only {
 	OPT_STOP_AFTER,
 	OPT_ORDER,
 	OPT_JSON,
+	OPT_MIRROR,
 	OPT_VERSION
 };
 
@@ -134,6 +148,7 @@ static const struct option long_options[] = {
 	{"stop-after", required_argument, NULL, OPT_STOP_AFTER},
 	{"order", required_argument, NULL, OPT_ORDER},
 	{"json", no_argument, NULL, OPT_JSON},
+	{"mirror", required_argument, NULL, OPT_MIRROR},
 	{"version", no_argument, NULL, OPT_VERSION},
 	{"help", no_argument, NULL, 'h'},
 	{NULL, 0, NULL, 0},
@@ -149,83 +164,89 @@ static bool take_number(const char *text, uint64_t most, uint64_t *n)
 	return !errno && !*end && *n <= most;
 }
 
-static int take_release(struct daemon_options *o, const char *text)
+static int take_release(struct options *o, const char *text)
 {
 	static const char *const names[] = {"commit", "early", "none"};
 	for (int i = 0; i < 3; i++)
 		if (strcmp(text, names[i]) == 0) {
-			o->release = (enum release_mode)i;
+			o->node.release = (enum release_mode)i;
 			return -1;
 		}
 	return usage_error("--release takes commit, early or none, not ", text);
 }
 
-static int take_engine(struct daemon_options *o, const char *text)
+static int take_engine(struct options *o, const char *text)
 {
 	int kind = engine_kind_of(text);
 	if (kind < 0)
 		return usage_error("--engine takes interp, jit or burst, not ", text);
-	o->engine = (enum engine_kind)kind;
+	o->node.engine = (enum engine_kind)kind;
 	return -1;
 }
 
-static int take_counted(struct daemon_options *o, struct deploy_options *p, int option, const char *text)
+static int take_counted(struct options *o, int option, const char *text)
 {
 	uint64_t n;
 	if (!take_number(text, option == OPT_STREAM || option == OPT_STOP_AT ? UINT64_MAX - 1 : UINT32_MAX, &n))
 		return usage_error("a number is needed, not ", text);
 	if (option == OPT_STREAM)
-		o->stream = n;
+		o->node.stream = n;
 	else if (option == OPT_STOP_AT)
-		o->stop_at = n;
+		o->node.stop_at = n;
 	else if (option == OPT_SHARDS)
-		p->shards = (uint32_t)n;
+		o->plan.shards = (uint32_t)n;
 	else if (option == OPT_CAPACITY)
-		p->capacity = (uint32_t)n;
+		o->plan.capacity = (uint32_t)n;
 	else if (option == OPT_STOP_AFTER)
-		o->stop_after_ms = (uint32_t)n;
+		o->live.stop_after_ms = (uint32_t)n;
 	else if (option == OPT_MBUFS)
-		o->ports.mbufs = (uint32_t)n;
+		o->live.ports.mbufs = (uint32_t)n;
 	else if (option == OPT_QUEUES && (!n || n > IO_MAX_QUEUES))
 		return usage_error("--queues takes a number from 1 to 16, not ", text);
 	else if (option == OPT_QUEUES)
-		o->ports.queues = (uint32_t)n;
+		o->live.ports.queues = (uint32_t)n;
 	else
-		p->insn_limit = (uint32_t)n;
+		o->plan.insn_limit = (uint32_t)n;
 	return -1;
 }
 
 /* -1 to go on, else the exit status. */
-static int take(struct daemon_options *o, struct deploy_options *p, int option, char **argv)
+static int take(struct options *o, int option, char **argv)
 {
-	const char **texts[] = {[OPT_NAME - 256] = &o->name,         [OPT_CONTROLLER - 256] = &o->controller,
-				[OPT_BIND - 256] = &o->endpoint,     [OPT_CAPTURE - 256] = &o->capture,
-				[OPT_VERDICTS - 256] = &o->verdicts, [OPT_OUT - 256] = &o->accepted,
-				[OPT_JOURNAL - 256] = &o->journal,   [OPT_CERTIFICATE - 256] = &p->certificate,
-				[OPT_DPDK - 256] = &o->dpdk,         [OPT_IN - 256] = &o->ports.names[0],
+	struct daemon_options *n = &o->node;
+	struct cores_options *l = &o->live;
+	const char **texts[] = {[OPT_NAME - 256] = &n->name,         [OPT_CONTROLLER - 256] = &n->controller,
+				[OPT_BIND - 256] = &n->endpoint,     [OPT_CAPTURE - 256] = &n->capture,
+				[OPT_VERDICTS - 256] = &n->verdicts, [OPT_OUT - 256] = &n->accepted,
+				[OPT_JOURNAL - 256] = &n->journal,   [OPT_CERTIFICATE - 256] = &o->plan.certificate,
+				[OPT_DPDK - 256] = &l->dpdk,         [OPT_IN - 256] = &l->ports.names[0],
 				[OPT_KEY - 256] = &o->key,           [OPT_PEERS - 256] = &o->peers,
-				[OPT_ORDER - 256] = &o->order,       [OPT_PRELOAD - 256] = &p->preload,
+				[OPT_ORDER - 256] = &l->order,       [OPT_PRELOAD - 256] = &o->plan.preload,
 				[OPT_VERSION - 256] = NULL};
+	const char *why;
 	if (option >= 256 && texts[option - 256]) {
 		*texts[option - 256] = optarg;
 		return -1;
 	}
 	switch (option) {
 	case 'e':
-		p->expression = optarg;
+		o->plan.expression = optarg;
 		return -1;
 	case OPT_STEER_ONLY:
-		o->owns = false;
+		n->owns = false;
 		return -1;
 	case OPT_ONE_WAY:
-		o->ports.one_way = true;
+		l->ports.one_way = true;
 		return -1;
 	case OPT_JSON:
-		o->json = true;
+		l->json = true;
 		return -1;
 	case OPT_STAY:
-		o->leave = false;
+		n->leave = false;
 		return -1;
+	case OPT_MIRROR:
+		why = mirror_list_add(&l->mirrors, optarg);
+		return why ? usage_error(why, optarg) : -1;
 	case OPT_ENGINE:
 		return take_engine(o, optarg);
 	case OPT_RELEASE:
@@ -239,61 +260,73 @@ static int take(struct daemon_options *o, struct deploy_options *p, int option, 
 	case '?':
 		return usage_error("unknown or ambiguous option, or one without its value: ", argv[optind - 1]);
 	default:
-		return take_counted(o, p, option, optarg);
+		return take_counted(o, option, optarg);
 	}
 }
 
 /* What live ports cannot do, and what they need. */
-static int check_ports(struct daemon_options *o)
+static int check_ports(struct options *o)
 {
-	o->ports.names[1] = o->accepted; /* --out names a port here */
-	o->accepted = NULL;
-	if (!o->ports.names[0] || !o->ports.names[1])
+	const char **ports = o->live.ports.names;
+	ports[1] = o->node.accepted; /* --out names a port here */
+	o->live.verdicts = o->node.verdicts;
+	o->node.accepted = o->node.verdicts = NULL;
+	if (!ports[0] || !ports[1])
 		return usage_error("no port: give --in PORT and --out PORT", "");
-	if (!strcmp(o->ports.names[0], o->ports.names[1]))
-		return usage_error("--in and --out are the same port ", o->ports.names[0]);
-	if (o->capture || o->journal)
+	if (!strcmp(ports[0], ports[1]))
+		return usage_error("--in and --out are the same port ", ports[0]);
+	if (o->node.capture || o->node.journal)
 		return usage_error("--dpdk with --capture or --journal: live ports are not a file that can be taken up again", "");
 	return -1;
 }
 
-static int read_options(int argc, char **argv, struct daemon_options *o, struct deploy_options *p)
+/* What goes with what. */
+static int check(struct options *o)
 {
-	int option, status = -1;
-	*o = (struct daemon_options){.name = "node",
-				     .owns = true,
-				     .stream = 1,
-				     .stop_at = UINT64_MAX,
-				     .leave = true,
-				     .window = 16384,
-				     .engine = ENGINE_BURST};
-	*p = (struct deploy_options){.insn_limit = 10000};
-	opterr = 0;
-	while (status < 0 && (option = getopt_long(argc, argv, "e:h", long_options, NULL)) != -1)
-		status = take(o, p, option, argv);
-	if (status >= 0)
-		return status;
-	if (!p->expression)
-		p->filter = optind < argc ? argv[optind++] : NULL;
-	if (!p->expression && !p->filter && !o->controller)
+	const struct daemon_options *n = &o->node;
+	const struct deploy_options *p = &o->plan;
+	if (!p->expression && !p->filter && !n->controller)
 		return usage_error("no filter", "");
 	if (!p->expression && !p->filter && (p->certificate || p->shards || p->capacity || p->preload))
 		return usage_error("no filter, but options of one: the controller's plan has its own", "");
-	if (optind < argc)
-		return usage_error("too many arguments, from ", argv[optind]);
 	if (!o->key != !o->peers)
 		return usage_error("--key and --peers go together", "");
-	if (!o->controller != !o->endpoint)
+	if (!n->controller != !n->endpoint)
 		return usage_error("--controller and --bind go together", "");
-	if (!o->controller && !o->capture)
+	if (!n->controller && !n->capture)
 		return usage_error("alone and without --capture there is nothing to do", "");
-	if (o->dpdk)
+	if (o->live.dpdk)
 		return check_ports(o);
-	if (o->order)
+	if (o->live.order)
 		return usage_error("--order without --dpdk: a capture is one stream, which has an order of its own", "");
-	if (o->journal && o->accepted && strcmp(o->accepted, "-") == 0)
+	if (o->live.mirrors.n)
+		return usage_error("--mirror without --dpdk: --out writes what a capture's packets become", "");
+	if (n->journal && n->accepted && strcmp(n->accepted, "-") == 0)
 		return usage_error("--journal with --out -: standard output cannot be taken up again, only a file", "");
 	return -1;
+}
+
+static int read_options(int argc, char **argv, struct options *o)
+{
+	int option, status = -1;
+	*o = (struct options){.node = {.name = "node",
+				       .owns = true,
+				       .stream = 1,
+				       .stop_at = UINT64_MAX,
+				       .leave = true,
+				       .window = 16384,
+				       .engine = ENGINE_BURST},
+			      .plan = {.insn_limit = 10000}};
+	opterr = 0;
+	while (status < 0 && (option = getopt_long(argc, argv, "e:h", long_options, NULL)) != -1)
+		status = take(o, option, argv);
+	if (status >= 0)
+		return status;
+	if (!o->plan.expression)
+		o->plan.filter = optind < argc ? argv[optind++] : NULL;
+	if (optind < argc)
+		return usage_error("too many arguments, from ", argv[optind]);
+	return check(o);
 }
 
 /* Is this long option among the arguments? */
@@ -306,76 +339,89 @@ static bool given(int argc, char **argv, const char *option)
 	return false;
 }
 
-static int run(const struct daemon_options *o, const struct deploy_options *p, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
+/* One node, or one for each core. */
+static int run_plan(const struct options *o, const struct deploy *deploy, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
+{
+	if (o->live.dpdk)
+		return cores_run(&o->live, &o->node, deploy, &stop, why);
+	return daemon_run(&o->node, deploy, &stop, s, why);
+}
+
+static int run(const struct options *o, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
 {
 	struct diag_list *d = calloc(1, sizeof *d);
 	struct deploy deploy;
 	char *text;
 	if (!d)
 		return -ENOMEM;
-	int err = deploy_open(&deploy, p, d, &text, why);
+	int err = deploy_open(&deploy, &o->plan, d, &text, why);
 	diag_print(d, stderr);
 	free(text);
 	free(d);
 	if (err)
 		return err;
-	err = daemon_run(o, &deploy, &stop, s, why);
+	err = run_plan(o, &deploy, s, why);
 	deploy_close(&deploy);
 	return err;
 }
 
 /* The controller's plan, and when another is loaded, that one: as a new incarnation, with empty tables. A stream ends instead: its
  * packets belong to the plan it began with. */
-static int run_following(struct daemon_options *o, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
+static int run_following(struct options *o, struct daemon_summary *s, char why[DEPLOY_WHY_BYTES])
 {
-	bool steers = o->capture || o->dpdk;
-	int err = follow_open(&o->follow, o->controller, o->keys);
+	struct daemon_options *n = &o->node;
+	bool steers = n->capture || o->live.dpdk;
+	int err = follow_open(&n->follow, n->controller, n->keys);
 	if (err)
-		snprintf(why, DEPLOY_WHY_BYTES, "%s, %s: give the controller's endpoint", strerror(-err), o->controller);
+		snprintf(why, DEPLOY_WHY_BYTES, "%s, %s: give the controller's endpoint", strerror(-err), n->controller);
 	while (!err) {
 		struct deploy deploy;
-		err = follow_plan(o->follow, &deploy, &stop, why);
+		err = follow_plan(n->follow, &deploy, &stop, why);
 		if (err)
 			break;
-		err = daemon_run(o, &deploy, &stop, s, why);
+		err = run_plan(o, &deploy, s, why);
 		deploy_close(&deploy);
 		if (err != -ESTALE || steers)
 			break;
-		fprintf(stderr, "vfm-node: %s has another plan, %s begins anew with it\n", o->controller, o->name);
+		fprintf(stderr, "vfm-node: %s has another plan, %s begins anew with it\n", n->controller, n->name);
 		err = 0;
 	}
-	follow_close(o->follow);
+	follow_close(n->follow);
 	return err == -EINTR ? 0 : err;
 }
 
-int main(int argc, char **argv)
+static void catch_signals(void)
 {
-	struct daemon_options o;
-	struct deploy_options p;
-	struct daemon_summary s = {0};
-	char why[DEPLOY_WHY_BYTES] = "";
 	struct sigaction action = {.sa_handler = on_signal};
-	if (given(argc, argv, "--dpdk") && !given(argc, argv, "--controller"))
-		return wire_main(argc, argv);
-	int status = read_options(argc, argv, &o, &p);
-	if (status >= 0)
-		return status;
-	static struct keys keys;
-	o.keys = o.key ? &keys : NULL;
-	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
-		fprintf(stderr, "vfm-node: %s\n", why);
-		return 1;
-	}
 	sigaction(SIGTERM, &action, NULL);
 	sigaction(SIGINT, &action, NULL);
 	action.sa_handler = on_print;
 	sigaction(SIGUSR1, &action, NULL);
-	o.report = stdout;
-	o.print_asked = &print_asked;
-	int err = p.expression || p.filter ? run(&o, &p, &s, why) : run_following(&o, &s, why);
+}
+
+int main(int argc, char **argv)
+{
+	struct options o;
+	struct daemon_summary s = {0};
+	char why[DEPLOY_WHY_BYTES] = "";
+	if (given(argc, argv, "--dpdk") && !given(argc, argv, "--controller"))
+		return wire_main(argc, argv);
+	int status = read_options(argc, argv, &o);
+	if (status >= 0)
+		return status;
+	static struct keys keys;
+	o.node.keys = o.key ? &keys : NULL;
+	if (o.key && keys_load(&keys, o.key, o.peers, why)) {
+		fprintf(stderr, "vfm-node: %s\n", why);
+		return 1;
+	}
+	catch_signals();
+	o.live.report = stdout;
+	o.live.print_asked = &print_asked;
+	int err = o.plan.expression || o.plan.filter ? run(&o, &s, why) : run_following(&o, &s, why);
 	if (err && why[0])
 		fprintf(stderr, "vfm-node: %s\n", why);
-	else if (!err && o.capture)
+	else if (!err && o.node.capture)
 		printf("packets %llu accept %llu drop %llu log %llu errors %llu\n", (unsigned long long)s.packets,
 		       (unsigned long long)s.accept, (unsigned long long)s.drop, (unsigned long long)s.log,
 		       (unsigned long long)s.errors);
