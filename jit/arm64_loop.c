@@ -84,14 +84,18 @@ static void set_time(struct jit_buf *b, const struct registers *r)
 	jit_place_label(b, not_later);
 }
 
-static void take_shard(struct jit_buf *b, const struct registers *r)
+static void take_shard(struct jit_buf *b, const struct registers *r, bool times)
 {
 	load(b, 8, T0, r->env, offsetof(struct jit_env, shards));
 	load(b, 8, T1, T0, 0);
 	advance(b, T0, sizeof(struct shard *));
 	store(b, T0, r->env, offsetof(struct jit_env, shards));
 	store(b, T1, r->env, offsetof(struct jit_env, shard));
-	set_time(b, r);
+	load(b, 8, T0, r->env, offsetof(struct jit_env, hinted));
+	advance(b, T0, sizeof(struct jit_hinted));
+	store(b, T0, r->env, offsetof(struct jit_env, hinted));
+	if (times)
+		set_time(b, r);
 }
 
 /* The packet that is next. */
@@ -106,8 +110,8 @@ static void take_packet(struct jit_buf *b, const struct jit_loop *l)
 		compare(b, r.len, T0);
 		branch_to(b, arm64_b_cond(ARM64_LO, 0), l->stop);
 	}
-	if (l->shards)
-		take_shard(b, &r);
+	if (l->shards != LOOP_ALONE)
+		take_shard(b, &r, l->shards == LOOP_TIMES);
 	if (l->input) {
 		load(b, 4, T0, r.packet, offsetof(struct vfm_packet, input));
 		store(b, T0, r.env, offsetof(struct jit_env, input));

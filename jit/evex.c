@@ -16,6 +16,10 @@ static const struct form forms[] = {
 	[EVEX_PORD] = {.map = MAP_0F, .opcode = 0xeb},     [EVEX_PXORD] = {.map = MAP_0F, .opcode = 0xef},
 	[EVEX_PSLLVD] = {.map = MAP_0F38, .opcode = 0x47}, [EVEX_PSRLVD] = {.map = MAP_0F38, .opcode = 0x45},
 	[EVEX_PSHUFB] = {.map = MAP_0F38, .opcode = 0x00}, [EVEX_PADDQ] = {.map = MAP_0F, .opcode = 0xd4, .wide = true},
+	[EVEX_PUNPCKLDQ] = {.map = MAP_0F, .opcode = 0x62},
+	[EVEX_PUNPCKHDQ] = {.map = MAP_0F, .opcode = 0x6a},
+	[EVEX_PUNPCKLQDQ] = {.map = MAP_0F, .opcode = 0x6c, .wide = true},
+	[EVEX_PUNPCKHQDQ] = {.map = MAP_0F, .opcode = 0x6d, .wide = true},
 };
 
 /* reg: modrm.reg; vvvv: first source; x, rm: bits 4 and 3 of modrm.rm (or of index and base). */
@@ -95,13 +99,26 @@ void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s)
 	instruction(b, &f, s, 0, (struct evex_src){EVEX_STACK, stack}, 0, 0);
 }
 
-static void at_gpr(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t gpr, int32_t offset)
+static void with_memory(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t vvvv, uint8_t gpr, int32_t offset)
 {
-	prefix(b, f, reg, 0, false, gpr & 8, false, 0);
+	prefix(b, f, reg, vvvv, false, gpr & 8, false, 0);
 	x86_byte(b, 0x80u | (reg & 7u) << 3 | (gpr & 7u));
 	if ((gpr & 7) == RSP)
 		x86_byte(b, 0x24);
 	x86_word32(b, (uint32_t)offset);
+}
+
+static void at_gpr(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t gpr, int32_t offset)
+{
+	with_memory(b, f, reg, 0, gpr, offset);
+}
+
+void evex_insert_chunk(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset, uint8_t chunk)
+{
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x38};
+
+	with_memory(b, &f, d, d, gpr, offset);
+	x86_byte(b, chunk);
 }
 
 void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s)

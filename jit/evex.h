@@ -22,6 +22,10 @@ enum evex_op {
 	EVEX_PSRLVD,
 	EVEX_PSHUFB,
 	EVEX_PADDQ,
+	EVEX_PUNPCKLDQ,
+	EVEX_PUNPCKHDQ,
+	EVEX_PUNPCKLQDQ,
+	EVEX_PUNPCKHQDQ,
 };
 
 /* d = a op s */
@@ -40,6 +44,8 @@ void evex_compare(struct jit_buf *b, uint8_t k, uint8_t cond, uint8_t a, struct 
 void evex_gather(struct jit_buf *b, uint8_t d, uint8_t index, int32_t offset, uint8_t k);
 /* d = a with its upper 256 bits replaced by s. */
 void evex_insert_high(struct jit_buf *b, uint8_t d, uint8_t a, uint8_t s);
+/* d with 128 bits from [gpr + offset] as its chunk 1, 2 or 3. */
+void evex_insert_chunk(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset, uint8_t chunk);
 /* Low 256 bits of d = upper 256 bits of s. */
 void evex_extract_high(struct jit_buf *b, uint8_t d, uint8_t s);
 /* Each of 8 low 32-bit numbers of s to 64 bits. */

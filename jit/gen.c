@@ -715,8 +715,8 @@ static bool uses(const struct ir *ir, const uint8_t *needed, uint8_t op)
 	return false;
 }
 
-int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, bool shards,
-		 struct jit_buf *b)
+int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit,
+		 enum jit_loop_shards shards, struct jit_buf *b)
 {
 	struct gen g = gen_new(ir, needed, t, insn_limit, b);
 	struct jit_loop loop = {.shards = shards, .input = uses(ir, needed, IR_INPUT), .insns = g.count_insns, .updates = g.count_updates};

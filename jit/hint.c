@@ -8,11 +8,8 @@
 #include <string.h>
 
 #include "jit/parts.h"
+#include "state/table_layout.h"
 #include "vm/vfm.h"
-
-/* Below this many entries a table is in the cache anyway. */
-#define FEWEST_ENTRIES 8192u
-#define PREFETCH_AHEAD 8 /* packets */
 
 static void blank(struct ir *ir, uint32_t first, uint32_t end)
 {
@@ -74,7 +71,7 @@ static int compile(const struct ir *ir, const struct jit_target *t, struct jit_b
 	int err = jit_dead(ir, &needed);
 
 	if (!err)
-		err = jit_gen(ir, needed, t, UINT32_MAX, b);
+		err = jit_gen_loop(ir, needed, t, UINT32_MAX, jit_uses_shard(ir, needed) ? LOOP_SHARDS : LOOP_ALONE, b);
 	free(needed);
 	return err;
 }
@@ -115,34 +112,45 @@ int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hin
 	return gen_cut(ir, t, h, b);
 }
 
-bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key)
+void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		   struct vfm_result *keys)
 {
-	struct jit_env env = {.shard = s, .input = packet->input};
-	struct jit_ret ret = h->run(packet->data, packet->len, &env);
+	struct jit_env env = {.end = packets + n, .hint_table = JIT_NO_HINT};
 
-	*key = ret.value;
-	return ret.error == VFM_SUCCESS;
+	for (uint32_t i = 0; i < n; i++) {
+		env.shards = shards + i;
+		env.results = keys + i;
+		i = (uint32_t)(h->run(packets + i, &env) - packets);
+		if (i < n)
+			keys[i].error = VFM_ERROR_BOUNDS; /* too short: no hint */
+	}
 }
 
-void jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
+/* The table that hints are about, if it is large; else NULL. */
+static const struct table *large_table(const struct jit_hint *h, const struct shard *s)
 {
-	const struct shard *last = NULL;
-	const struct table *t = NULL; /* the last shard's, if it is large */
+	const struct table *t = s->tables[h->table];
 
-	for (uint32_t i = 0; h->run && i < n; i++) {
-		uint64_t key;
+	return t && table_held(t) >= h->fewest_entries ? t : NULL;
+}
 
-		if (shards[i] != last) {
-			last = shards[i];
-			t = last->tables[h->table];
-			if (t && table_held(t) < FEWEST_ENTRIES)
-				t = NULL;
-		}
-		if (!t)
-			continue;
-		if (i + PREFETCH_AHEAD < n)
-			__builtin_prefetch(packets[i + PREFETCH_AHEAD].data);
-		if (jit_hint_key(h, shards[i], &packets[i], &key))
-			table_prefetch(t, key);
+bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		    struct jit_hinted *hinted)
+{
+	const struct table *tables[JIT_HINT_MOST], *any = NULL;
+	struct vfm_result keys[JIT_HINT_MOST];
+
+	for (uint32_t i = 0; i < n; i++) {
+		tables[i] = i && shards[i] == shards[i - 1] ? tables[i - 1] : large_table(h, shards[i]);
+		any = tables[i] ? tables[i] : any;
 	}
+	if (!any)
+		return false;
+	jit_hint_keys(h, n, packets, shards, keys);
+	for (uint32_t i = 0; i < n; i++) {
+		hinted[i] = (struct jit_hinted){keys[i].value, NULL};
+		if (tables[i] && keys[i].error == VFM_SUCCESS)
+			hinted[i].home = table_prefetch_home(tables[i], keys[i].value);
+	}
+	return true;
 }

@@ -12,7 +12,6 @@
 #include "vm/vfm.h"
 
 #define FEWEST_LANES   4   /* fewer packets are run one by one */
-#define HINT_AHEAD     32  /* packets whose entries are on their way from memory together */
 #define ALONE_PACKETS  256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
@@ -96,7 +95,7 @@ static int gen_codes(struct jit *j, enum jit_tier tier, struct codes *c)
 	if (!err)
 		err = jit_gen(ir, needed, native, j->insn_limit, &c->scalar);
 	c->loop_sets_times = !err && jit_uses_shard(ir, needed);
-	if (!err && jit_gen_loop(ir, needed, native, j->insn_limit, c->loop_sets_times, &c->loop))
+	if (!err && jit_gen_loop(ir, needed, native, j->insn_limit, c->loop_sets_times ? LOOP_TIMES : LOOP_ALONE, &c->loop))
 		c->loop.n = 0;
 	if (!err && jit_hint_gen(ir, native, &j->hint, &c->hint))
 		c->hint.n = 0;
@@ -149,7 +148,7 @@ static int make_executable(struct jit *j, const struct codes *c)
 		jit_perf_map(j->loop_code, c->loop.n, "vfm_filter_loop");
 	}
 	if (c->hint.n)
-		j->hint.run = (jit_fn)(uintptr_t)(j->exec.code + hint_at);
+		j->hint.run = (jit_loop_fn)(uintptr_t)(j->exec.code + hint_at);
 	if (c->vector.n) {
 		j->tier = c->vector_tier;
 		j->lanes = j->tier == JIT_AVX512 ? 16 : 8;
@@ -181,6 +180,7 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 		return -ENOMEM;
 	j->program = p;
 	j->insn_limit = insn_limit;
+	j->hint.fewest_entries = JIT_FEWEST_ENTRIES;
 	if (!native || tier < JIT_SCALAR || compile(j, tier)) {
 		j->interp = interp_new(p);
 		if (!j->interp) {
@@ -199,6 +199,11 @@ void jit_free(struct jit *j)
 	interp_free(j->interp);
 	jit_exec_free(&j->exec);
 	free(j);
+}
+
+void jit_hint_from(struct jit *j, uint32_t fewest_entries)
+{
+	j->hint.fewest_entries = fewest_entries;
 }
 
 enum jit_tier jit_tier(const struct jit *j)
@@ -231,7 +236,7 @@ const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes)
 
 static void run_compiled(const struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
 {
-	struct jit_env env = {.shard = s, .input = packet->input};
+	struct jit_env env = {.shard = s, .input = packet->input, .hint_table = JIT_NO_HINT};
 	struct jit_ret ret;
 
 	shard_set_time(s, packet->time_us);
@@ -337,16 +342,18 @@ static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
 
 static uint32_t run_lanes(const struct jit *j, uint32_t n, const struct vfm_packet *packets, struct vec_args *args)
 {
-	bool whole = n == VEC_LANES;
+	struct vfm_packet some[VEC_LANES]; /* what is not there is not read */
 
-	if (whole)
+	if (n == VEC_LANES)
 		fill_lanes(packets, args);
-	for (uint32_t i = 0; i < n && !whole; i++) {
+	if (n < j->lanes)
+		packets = memcpy(some, packets, n * sizeof(*packets));
+	for (uint32_t i = 0; i < n && n < VEC_LANES; i++) {
 		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
 		args->len[i] = packets[i].len;
 		args->input[i] = packets[i].input;
 	}
-	return j->run_lanes(args, (1u << n) - 1);
+	return j->run_lanes(args, (1u << n) - 1, packets);
 }
 
 /* The clocks of all, where no packet's verdict looks at them. */
@@ -365,16 +372,19 @@ static void set_times(uint32_t n, const struct vfm_packet *packets, struct shard
 		shard_set_time(shards[i], packets[i].time_us);
 }
 
-/* Packets one after another: in the machine code's own loop as far as they are long enough for it. */
+/* Packets one after another: in the machine code's own loop as far as they are long enough for it. hinted: of each, or NULL. */
 static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
-			 struct vfm_result *results)
+			 const struct jit_hinted *hinted, struct vfm_result *results)
 {
+	struct jit_env env = {.end = packets + n, .hint_table = hinted ? j->hint.table : JIT_NO_HINT};
+
 	if (j->loop && !j->loop_sets_times)
 		set_times(n, packets, shards);
 	for (uint32_t i = 0; i < n; i++) {
 		if (j->loop) {
-			struct jit_env env = {.shards = shards + i, .results = results + i, .end = packets + n};
-
+			env.shards = shards + i;
+			env.hinted = hinted ? hinted + i : NULL;
+			env.results = results + i;
 			i = (uint32_t)(j->loop(packets + i, &env) - packets);
 		}
 		if (i < n)
@@ -386,6 +396,7 @@ static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *pac
 /* Fetches the entries of the packets that are still to be run. */
 static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *packets, struct shard *const *shards)
 {
+	struct jit_hinted hinted[VEC_LANES];
 	struct vfm_packet some[VEC_LANES];
 	struct shard *theirs[VEC_LANES];
 	uint32_t n = 0;
@@ -394,7 +405,7 @@ static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *pac
 		some[n] = packets[__builtin_ctz(left)];
 		theirs[n++] = shards[__builtin_ctz(left)];
 	}
-	jit_hint_burst(&j->hint, n, some, theirs);
+	jit_hint_burst(&j->hint, n, some, theirs, hinted);
 }
 
 /* At most j->lanes packets: together as far as possible, what is left one by one in order. */
@@ -426,6 +437,30 @@ static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *pack
 	j->counts.tier[JIT_SCALAR] += (uint32_t)__builtin_popcount(left);
 }
 
+static uint32_t at_most(uint32_t n, uint32_t most)
+{
+	return n < most ? n : most;
+}
+
+/* Headers, then entries, are fetched for one group of packets while the one before it runs. */
+static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards, struct vfm_result *results)
+{
+	struct jit_hinted hinted[2][JIT_HINT_MOST]; /* of this group and of the next, in turn */
+	uint32_t group = at_most(n, JIT_HINT_MOST), turn = 0;
+	bool known[2] = {j->hint.run && jit_hint_burst(&j->hint, group, packets, shards, hinted[0])};
+
+	for (uint32_t i = 0, next; i < n; i += group, group = next, turn ^= 1) {
+		const struct vfm_packet *after = packets + i + group;
+
+		next = at_most(n - i - group, JIT_HINT_MOST);
+		for (const struct vfm_packet *p = after + next, *end = packets + at_most(n, i + group + 2 * JIT_HINT_MOST); p < end; p++)
+			__builtin_prefetch(p->data);
+		known[turn ^ 1] = j->hint.run && next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
+		run_in_order(j, group, packets + i, shards + i, known[turn] ? hinted[turn] : NULL, results + i);
+	}
+	j->alone -= at_most(n, j->alone);
+}
+
 void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards, struct vfm_result *results)
 {
 	uint32_t i = 0;
@@ -438,13 +473,5 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 		burst_lanes(j, lanes, packets + i, shards + i, results + i);
 		i += lanes;
 	}
-	for (uint32_t more; i < n; i += more) {
-		more = n - i < HINT_AHEAD ? n - i : HINT_AHEAD;
-		for (uint32_t k = i + more; k < n && k < i + 2 * more; k++)
-			__builtin_prefetch(packets[k].data);
-		if (j->run)
-			jit_hint_burst(&j->hint, more, packets + i, shards + i);
-		run_in_order(j, more, packets + i, shards + i, results + i);
-		j->alone -= j->alone < more ? j->alone : more;
-	}
+	run_alone(j, n - i, packets + i, shards + i, results + i);
 }

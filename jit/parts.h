@@ -20,6 +20,15 @@
 #include "vm/fuse_list.h"
 #include "vm/ir.h"
 
+struct table_bucket;
+
+/* The key that a packet looks up first, and where it is at home in the table; NULL: not known. */
+struct jit_hinted {
+	uint64_t key;
+	struct table_bucket *home;
+};
+#define JIT_NO_HINT UINT64_MAX
+
 /* What compiled code is given beside the packet. Offsets are in the code. */
 struct jit_env {
 	struct shard *shard;
@@ -29,13 +38,13 @@ struct jit_env {
 	/* Where the last load that was to be kept found its key. NULL: nowhere. */
 	const struct table *kept_table;
 	struct table_bucket *kept_bucket;
+	uint64_t hint_table; /* dense index of the table that hinted is about; JIT_NO_HINT: it is not there */
 	/* Of loops only, which move them on. */
-	struct shard *const *shards; /* of the next packet */
+	struct shard *const *shards;     /* of the next packet */
+	const struct jit_hinted *hinted; /* of the packet after this one */
 	struct vfm_result *results;
 	const struct vfm_packet *end;
 };
-
-struct table_bucket;
 
 /* In two registers: how both calling conventions return a pair. */
 struct jit_ret {
@@ -43,7 +52,7 @@ struct jit_ret {
 	int64_t error;
 };
 typedef struct jit_ret (*jit_fn)(const uint8_t *data, uint64_t len, struct jit_env *env);
-/* Packets one after another, from first to env->end, each as if alone; env->results (and env->shards, if the code looks at shards at all) begin
+/* Packets one after another, from first to env->end, each as if alone; env->results (and env->shards, if the loop looks at them) begin
  * at the first one's. Returns the first packet that is too short for the code, and has not been run, or env->end. */
 typedef const struct vfm_packet *(*jit_loop_fn)(const struct vfm_packet *first, struct jit_env *env);
 
@@ -193,12 +202,19 @@ void jit_buf_fini(struct jit_buf *b);
 /* ---- targets ---- */
 enum jit_alu { ALU_ADD, ALU_SUB, ALU_AND, ALU_OR, ALU_XOR, ALU_MUL, ALU_SHL, ALU_SHR };
 
+/* What a loop does about packets' shards, beside running them. */
+enum jit_loop_shards {
+	LOOP_ALONE,  /* nothing, nor does the program: clocks are the caller's matter */
+	LOOP_SHARDS, /* looks at env->shards */
+	LOOP_TIMES,  /* and sets their clocks */
+};
+
 /* A body that runs packet after packet. */
 struct jit_loop {
 	bool calls;
 	uint32_t saved, n_slots;    /* of places */
 	uint32_t guard;             /* it stops at a packet that is shorter */
-	bool shards;                /* sets env->shard, and that shard's clock */
+	enum jit_loop_shards shards;
 	bool input, insns, updates; /* sets these fields of env: to the packet's input, to 0 */
 	uint32_t head, stop;        /* labels */
 };
@@ -291,25 +307,25 @@ void jit_moves_do(struct jit_moves *m, const struct jit_target *t, struct jit_bu
 
 /* The whole program: guard, unchecked body, checked body. */
 int jit_gen(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b);
-/* The unchecked body as a jit_loop_fn. shards: it looks at env->shards; if not, clocks are the caller's matter. -ENOTSUP: no packet is long
- * enough. */
-int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, bool shards,
-		 struct jit_buf *b);
+/* The unchecked body as a jit_loop_fn. -ENOTSUP: no packet is long enough. */
+int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit,
+		 enum jit_loop_shards shards, struct jit_buf *b);
 /* Does the program look at its shard, so that packets' shards matter? */
 bool jit_uses_shard(const struct ir *ir, const uint8_t *needed);
 
 /* ---- many packets at once ---- */
 #define VEC_LANES JIT_LANES
 
-/* data[i], len[i] of lane i; active: which lanes there are. Writes out[i] for the lanes whose verdict was found; returns the others, which
+/* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was found; returns the others, which
  * are to be run one by one from their start. All arrays are 64-byte aligned. */
 struct vec_args {
 	uint64_t data[VEC_LANES];
 	uint32_t len[VEC_LANES];
 	uint32_t input[VEC_LANES];
 	uint32_t out[VEC_LANES];
+	struct vfm_packet mended[VEC_LANES]; /* the code's own */
 } __attribute__((aligned(64)));
-typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active);
+typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active, const struct vfm_packet *packets);
 
 /* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
 int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_buf *b);
@@ -336,14 +352,23 @@ void jit_perf_map(const uint8_t *code, size_t bytes, const char *name);
 
 /* ---- prefetch: bursts of loop-free programs with tables ---- */
 struct jit_hint {
-	jit_fn run;     /* NULL: there is nothing to prefetch */
-	uint32_t table; /* dense index: the one that hints are about */
+	jit_loop_fn run;         /* NULL: there is nothing to prefetch. It looks at shards, but sets no clock */
+	uint32_t table;          /* dense index: the one that hints are about */
+	uint32_t fewest_entries; /* below them a table is in the cache anyway */
 };
+#define JIT_FEWEST_ENTRIES 8192u
+/* For tests: hints for tables that hold fewer. */
+void jit_hint_from(struct jit *j, uint32_t fewest_entries);
 /* Code to be run as h->run; ir has been through jit_cse(). 0; -ENOTSUP: no tables, or loops; -ENOMEM. */
 int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hint *h, struct jit_buf *b);
-/* The key of the packet's first table instruction, if that is on h->table; else any. False: the packet ends in an error before. */
-bool jit_hint_key(const struct jit_hint *h, struct shard *s, const struct vfm_packet *packet, uint64_t *key);
-/* Prefetches for the packets that run next, where tables are large. */
-void jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards);
+/* The keys of the packets' first table instructions, if those are on h->table; else any. An error: the packet ends in one before, or is
+ * too short to tell. */
+void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		   struct vfm_result *keys);
+#define JIT_HINT_MOST 16 /* packets */
+/* Prefetches for at most JIT_HINT_MOST packets that run next, where tables are large, and fills hinted[n]; false: no table is, and it is not
+ * filled. h->run is not NULL. */
+bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		    struct jit_hinted *hinted);
 
 #endif

@@ -13,15 +13,27 @@ static inline struct table *table_of(const struct jit_env *env, uint64_t index)
 	return env->shard->tables[index];
 }
 
+/* Where the key is at home, which a hint may know. */
+static inline struct table_bucket *home_of(const struct jit_env *env, const struct table *t, uint64_t index, uint64_t key)
+{
+	if (index == env->hint_table) {
+		const struct jit_hinted *h = env->hinted - 1;
+
+		if (h->key == key && h->home)
+			return h->home;
+	}
+	return table_home_bucket(t, key);
+}
+
 static inline bool is_live(const struct table *t, struct table_slot s, uint32_t now_s)
 {
 	return s.bucket->stamp_s[s.i] >= table_oldest_live_s(t, now_s);
 }
 
 /* As table_probe(), a hit at home first. */
-static inline struct table_slot probe(const struct table *t, uint64_t key)
+static inline struct table_slot probe(const struct jit_env *env, const struct table *t, uint64_t index, uint64_t key)
 {
-	struct table_bucket *home = table_home_bucket(t, key);
+	struct table_bucket *home = home_of(env, t, index, key);
 	unsigned m = table_bucket_match(home, key);
 
 	if (__builtin_expect(m != 0, 1))
@@ -38,7 +50,7 @@ uint64_t jit_table_load(struct jit_env *env, uint64_t index, uint64_t key)
 
 	if (__builtin_expect(!t, 0))
 		return shard_load(env->shard, (uint32_t)index, key);
-	s = probe(t, key);
+	s = probe(env, t, index, key);
 	return s.bucket && is_live(t, s, env->shard->now_s) ? s.bucket->value[s.i] : 0;
 }
 
@@ -50,7 +62,7 @@ uint64_t jit_table_load_keep(struct jit_env *env, uint64_t index, uint64_t key)
 	env->kept_table = NULL;
 	if (__builtin_expect(!t, 0))
 		return shard_load(env->shard, (uint32_t)index, key);
-	s = probe(t, key);
+	s = probe(env, t, index, key);
 	if (!s.bucket)
 		return 0;
 	env->kept_table = t;
@@ -65,7 +77,7 @@ void jit_table_store(struct jit_env *env, uint64_t index, uint64_t key, uint64_t
 	if (__builtin_expect(!t, 0))
 		shard_store(env->shard, (uint32_t)index, key, value);
 	else
-		table_store_home(t, table_home_bucket(t, key), key, value, env->shard->now_s);
+		table_store_home(t, home_of(env, t, index, key), key, value, env->shard->now_s);
 }
 
 /* The slot kept, if it has key's live entry and a store to it is nothing but table_write(). */
@@ -94,7 +106,7 @@ uint64_t jit_table_add(struct jit_env *env, uint64_t index, uint64_t key, uint64
 
 	if (__builtin_expect(!t, 0))
 		return shard_add(env->shard, (uint32_t)index, key, delta);
-	return table_add_home(t, table_home_bucket(t, key), key, delta, env->shard->now_s);
+	return table_add_home(t, home_of(env, t, index, key), key, delta, env->shard->now_s);
 }
 
 uint64_t jit_table_add_kept(struct jit_env *env, uint64_t index, uint64_t key, uint64_t delta)

@@ -415,7 +415,6 @@ static void push_or_pop(struct jit_buf *b, unsigned opcode, uint8_t r)
 static void emit_entry(struct vec *v, uint32_t frame)
 {
 	struct jit_buf *b = v->b;
-	uint8_t low = 0, high = 0;
 
 	for (unsigned i = FREE_POOL; i < v->n_pool; i++)
 		push_or_pop(b, 0x50, pool[i]);
@@ -425,6 +424,7 @@ static void emit_entry(struct vec *v, uint32_t frame)
 	x86_rr(b, true, 0x83, 4, RSP); /* and rsp, -64 */
 	x86_byte(b, 0xc0);
 	x86_rm(b, true, 0x89, RAX, RSP, (int32_t)frame - 72);
+	x86_move(b, R8, RDX);
 	v->isa->enter(b);
 	mask_move(b, VEC_OWN, RSI);
 	for (unsigned i = 0; i < VEC_ACCUMULATORS; i++)
@@ -434,18 +434,15 @@ static void emit_entry(struct vec *v, uint32_t frame)
 	mask_move(b, VEC_LEFT, VEC_NO);
 	mask_move(b, VEC_OWN, VEC_YES);
 	mask_store(b, v->words_offset, VEC_OWN);
-	if (v->n_windows) {
-		low = v->isa->address(b, false, scratch(v, 0));
-		high = v->isa->address(b, true, scratch(v, 1));
-	}
-	for (uint32_t w = 0; w < v->n_windows; w++)
-		v->isa->gather(v, (uint8_t)(v->isa->first_window + w), low, high, (int32_t)v->window_start[w], VEC_OWN);
+	if (v->n_windows)
+		vec_load_windows(v, v->exit);
 }
 
 static void emit_exit(struct vec *v, uint32_t frame)
 {
 	struct jit_buf *b = v->b;
 
+	jit_place_label(b, v->exit);
 	for (uint32_t i = 0; i < v->n_accumulated; i++)
 		v->isa->result(v, number(v, v->accumulated[i]), accumulators[i]);
 	v->isa->leave(b);
@@ -479,6 +476,7 @@ static void emit(struct vec *v)
 	frame = (v->words_offset + 4 + 4 * v->mask_words + 72 + 8 + 63) / 64 * 64 + 64;
 	v->n_pool = v->ir->n_blocks <= FREE_POOL + 4 ? FREE_POOL : VEC_MAX_POOL;
 	make_constants(v);
+	v->exit = jit_label(v->b);
 	emit_entry(v, frame);
 	give(v, 0, VEC_OWN);
 	for (uint32_t i = 0; i < v->ir->n_blocks && !v->b->failed; i++)

@@ -20,6 +20,8 @@ static void op(struct jit_buf *b, enum evex_op op, uint8_t d, uint8_t a, struct 
 		[EVEX_PADDD] = VEX_PADDD,   [EVEX_PSUBD] = VEX_PSUBD, [EVEX_PMULLD] = VEX_PMULLD, [EVEX_PANDD] = VEX_PAND,
 		[EVEX_PORD] = VEX_POR,      [EVEX_PXORD] = VEX_PXOR,  [EVEX_PSLLVD] = VEX_PSLLVD, [EVEX_PSRLVD] = VEX_PSRLVD,
 		[EVEX_PSHUFB] = VEX_PSHUFB, [EVEX_PADDQ] = VEX_PADDQ,
+		[EVEX_PUNPCKLDQ] = VEX_PUNPCKLDQ, [EVEX_PUNPCKHDQ] = VEX_PUNPCKHDQ,
+		[EVEX_PUNPCKLQDQ] = VEX_PUNPCKLQDQ, [EVEX_PUNPCKHQDQ] = VEX_PUNPCKHQDQ,
 	};
 
 	vex_op(b, same[op], d, a, s);
@@ -98,6 +100,11 @@ static void gather(const struct vec *v, uint8_t d, uint8_t low, uint8_t high, in
 	vex_op(b, VEX_PSHUFB, d, d, (struct evex_src){EVEX_CONST, v->swap});
 }
 
+static void load_chunk(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset, uint8_t chunk)
+{
+	(chunk == 0 ? vex_load_low : vex_load_high)(b, d, gpr, offset);
+}
+
 static void widen(struct jit_buf *b, uint8_t low, uint8_t high, uint8_t s)
 {
 	vex_extract_high(b, high, s);
@@ -132,6 +139,7 @@ const struct vec_isa vec_avx2 = {
 	.first_window = 6,
 	.n_windows = 5,
 	.scratch = SCRATCH,
+	.blocks_at_once = 1,
 	.op = op,
 	.shift = vex_shift,
 	.move = vex_move,
@@ -143,6 +151,7 @@ const struct vec_isa vec_avx2 = {
 	.lengths = lengths,
 	.address = address,
 	.gather = gather,
+	.load_chunk = load_chunk,
 	.widen = widen,
 	.enter = enter,
 	.leave = leave,

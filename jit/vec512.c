@@ -71,6 +71,14 @@ static void gather(const struct vec *v, uint8_t d, uint8_t low, uint8_t high, in
 	evex_op(b, EVEX_PSHUFB, d, d, (struct evex_src){EVEX_CONST, v->swap});
 }
 
+static void load_chunk(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset, uint8_t chunk)
+{
+	if (chunk == 0)
+		vex_load_low(b, d, gpr, offset);
+	else
+		evex_insert_chunk(b, d, gpr, offset, chunk);
+}
+
 static void widen(struct jit_buf *b, uint8_t low, uint8_t high, uint8_t s)
 {
 	evex_extract_high(b, high, s);
@@ -105,6 +113,7 @@ const struct vec_isa vec_avx512 = {
 	.first_window = 16,
 	.n_windows = 8,
 	.scratch = SCRATCH,
+	.blocks_at_once = 4,
 	.op = evex_op,
 	.shift = evex_shift,
 	.move = move,
@@ -116,6 +125,7 @@ const struct vec_isa vec_avx512 = {
 	.lengths = lengths,
 	.address = address,
 	.gather = gather,
+	.load_chunk = load_chunk,
 	.widen = widen,
 	.enter = enter,
 	.leave = leave,

@@ -1,5 +1,6 @@
 /* vec_parts.h: between the files of the vector code. Not for others.
  *
+ *     vec_load.c    windows of the packets into lanes
  *     vec_region.c  what runs in lanes, and what of the packets is loaded first     vec.c      its code, lanes of any number
  *     vec512.c      16 lanes in AVX-512 registers                                   vec256.c   8 lanes in AVX2 registers
  */
@@ -45,6 +46,7 @@ struct vec {
 		uint32_t number, label;
 		bool used;
 	} constants[VEC_CONSTANTS];
+	uint32_t exit;       /* label */
 	uint32_t swap, bits; /* constants: bytes of each 32 bits reversed; AVX2: bit i in lane i */
 };
 
@@ -60,6 +62,7 @@ struct vec_isa {
 	uint8_t constant_kind;  /* how such an operand is written */
 	struct jit_regs values;
 	uint8_t first_window, n_windows, scratch;
+	uint8_t blocks_at_once; /* so many blocks of windows are loaded together, to the first four times as many registers */
 	/* d = a op s */
 	void (*op)(struct jit_buf *b, enum evex_op op, uint8_t d, uint8_t a, struct evex_src s);
 	/* d = a << n or a >> n */
@@ -80,6 +83,8 @@ struct vec_isa {
 	/* d = 32 bits, big-endian, at each lane's address + offset, 0 in lanes out of the mask. d, low and high are none of the last two
 	 * scratches. */
 	void (*gather)(const struct vec *v, uint8_t d, uint8_t low, uint8_t high, int32_t offset, uint8_t mask);
+	/* 128 bits at [gpr + offset] to chunk 0, 1 .. of d; chunk 0 comes first. */
+	void (*load_chunk)(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset, uint8_t chunk);
 	/* Lanes of s to 64 bits: the lower half to low, the upper to high; neither is s. */
 	void (*widen)(struct jit_buf *b, uint8_t low, uint8_t high, uint8_t s);
 	/* First and last: no lane returns anything; results go to the arguments. */
@@ -88,6 +93,14 @@ struct vec_isa {
 };
 
 extern const struct vec_isa vec_avx512, vec_avx2;
+
+/* ---- vec_load.c ---- */
+
+#define VEC_BLOCK 16u /* bytes; with windows a packet has at least so many */
+
+/* All windows, in all lanes; VEC_OWN is the mask of the lanes that there are and that are long enough, the others' windows hold anything.
+ * r8: the packets, of all lanes. Jumps to the label if there are no lanes. Changes scratch registers, values' and rsi. */
+void vec_load_windows(struct vec *v, uint32_t no_lanes);
 
 /* ---- vec_region.c ---- */
 

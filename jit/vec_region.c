@@ -278,5 +278,7 @@ int vec_region(struct vec *v, const uint8_t *needed)
 	err = choose_windows(v);
 	if (!err)
 		prune_windows(v);
+	if (v->n_windows && v->guard < VEC_BLOCK)
+		v->guard = VEC_BLOCK;
 	return err;
 }

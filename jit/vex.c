@@ -10,6 +10,7 @@ struct form {
 	bool wide;
 	bool half;  /* 128 bits */
 	bool plain; /* no prefix, else 66 */
+	bool f3;    /* but this one */
 };
 
 #define VEX_FORM(name, m, o) {.map = (m), .opcode = (o)},
@@ -20,7 +21,7 @@ static void prefix(struct jit_buf *b, const struct form *f, uint8_t reg, uint8_t
 {
 	x86_byte(b, 0xc4);
 	x86_byte(b, (unsigned)!(reg & 8) << 7 | (unsigned)!(index & 8) << 6 | (unsigned)!(rm & 8) << 5 | f->map);
-	x86_byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | (unsigned)!f->half << 2 | (unsigned)!f->plain);
+	x86_byte(b, (unsigned)f->wide << 7 | (~vvvv & 15u) << 3 | (unsigned)!f->half << 2 | (f->f3 ? 2u : (unsigned)!f->plain));
 	x86_byte(b, f->opcode);
 }
 
@@ -78,6 +79,22 @@ void vex_load(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)
 void vex_store(struct jit_buf *b, uint8_t gpr, int32_t offset, uint8_t s)
 {
 	at_gpr(b, &store_form, s, gpr, offset);
+}
+
+void vex_load_low(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)
+{
+	static const struct form f = {.map = MAP_0F, .opcode = 0x6f, .half = true, .f3 = true};
+
+	at_gpr(b, &f, d, gpr, offset);
+}
+
+void vex_load_high(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)
+{
+	static const struct form f = {.map = MAP_0F3A, .opcode = 0x38};
+
+	prefix(b, &f, d, d, 0, gpr);
+	x86_modrm_mem(b, d, gpr, offset);
+	x86_byte(b, 1);
 }
 
 void vex_blend(struct jit_buf *b, uint8_t d, uint8_t a, struct evex_src s, uint8_t mask)

@@ -16,6 +16,10 @@
 	X(PSRLVD, 2, 0x45) \
 	X(PSHUFB, 2, 0x00) \
 	X(PADDQ, 1, 0xd4) \
+	X(PUNPCKLDQ, 1, 0x62) \
+	X(PUNPCKHDQ, 1, 0x6a) \
+	X(PUNPCKLQDQ, 1, 0x6c) \
+	X(PUNPCKHQDQ, 1, 0x6d) \
 	X(PCMPEQD, 1, 0x76) \
 	X(PCMPEQQ, 2, 0x29) \
 	X(PMINUD, 2, 0x3b) \
@@ -33,6 +37,10 @@ void vex_move(struct jit_buf *b, uint8_t d, struct evex_src s);
 /* d = [gpr + offset]; [gpr + offset] = s. Addresses are multiples of 32. */
 void vex_load(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
 void vex_store(struct jit_buf *b, uint8_t gpr, int32_t offset, uint8_t s);
+/* The low 128 bits of d = those at [gpr + offset], which need not be aligned; the others become 0. */
+void vex_load_low(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
+/* The upper 128 bits of d = those at [gpr + offset]. */
+void vex_load_high(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
 /* d = s in bytes where the highest bit of mask's is set, else a. */
 void vex_blend(struct jit_buf *b, uint8_t d, uint8_t a, struct evex_src s, uint8_t mask);
 /* d = 8 times the low 32 bits of gpr; 4 times its 64 bits, the 64 bits at [gpr + offset]. */

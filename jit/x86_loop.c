@@ -63,14 +63,17 @@ static void set_time(struct jit_buf *b, const struct registers *r)
 	jit_place_label(b, not_later);
 }
 
-static void take_shard(struct jit_buf *b, const struct registers *r)
+static void take_shard(struct jit_buf *b, const struct registers *r, bool times)
 {
 	load(b, RAX, r->env, offsetof(struct jit_env, shards));
 	load(b, RDX, RAX, 0);
 	advance(b, RAX, sizeof(struct shard *));
 	store(b, RAX, r->env, offsetof(struct jit_env, shards));
 	store(b, RDX, r->env, offsetof(struct jit_env, shard));
-	set_time(b, r);
+	x86_rm(b, true, 0x83, 0, r->env, offsetof(struct jit_env, hinted)); /* add */
+	x86_byte(b, sizeof(struct jit_hinted));
+	if (times)
+		set_time(b, r);
 }
 
 static void set_zero(struct jit_buf *b, uint8_t base, size_t offset)
@@ -91,8 +94,8 @@ static void take_packet(struct jit_buf *b, const struct jit_loop *l)
 		x86_word32(b, l->guard);
 		x86_jump_if(b, CC_B, l->stop);
 	}
-	if (l->shards)
-		take_shard(b, &r);
+	if (l->shards != LOOP_ALONE)
+		take_shard(b, &r, l->shards == LOOP_TIMES);
 	if (l->input) {
 		x86_rm(b, false, 0x8b, RAX, r.packet, offsetof(struct vfm_packet, input));
 		store(b, RAX, r.env, offsetof(struct jit_env, input));

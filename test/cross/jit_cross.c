@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "jit/jit.h"
+#include "jit/parts.h"
 #include "test/lib/gen_program.h"
 #include "test/lib/traffic.h"
 #include "vm/step.h"
@@ -102,6 +102,8 @@ static void open_pair(struct pair *p, const uint8_t *code, uint32_t len, uint32_
 		need(p->twin[i] && p->mine[i], "shards");
 	}
 	need(jit_new(p->program, JIT_SCALAR, insn_limit, &p->jit) == 0, "jit_new");
+	if (seed % 2)
+		jit_hint_from(p->jit, 0);
 	if (jit_tier(p->jit) != JIT_SCALAR)
 		fail("not compiled");
 	census.programs++;

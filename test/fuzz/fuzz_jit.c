@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "jit/jit.h"
+#include "jit/parts.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
 
@@ -24,6 +24,8 @@ static void check_tier(const struct program *p, enum jit_tier tier, const uint8_
 
 	if (!mine || !twin || jit_new(p, tier, INSN_LIMIT, &j))
 		abort();
+	if (len % 2)
+		jit_hint_from(j, 0);
 	for (uint32_t i = 0; i < CUTS; i++) {
 		packets[i] = (struct vfm_packet){.data = data, .len = len * i / (CUTS - 1), .input = i, .time_us = i * 400000};
 		shards[i] = mine;

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#include "jit/jit.h"
+#include "jit/parts.h"
 #include "test/lib/gen_program.h"
 #include "vm/step.h"
 #include "vm/asm.h"
@@ -109,6 +109,8 @@ static void open_subject(struct subject *s, uint64_t seed, enum jit_tier tier)
 	s->b = program_shard_new(s->program, &state);
 	assert_true(s->a && s->b);
 	assert_int_equal(jit_new(s->program, tier, s->insn_limit, &s->jit), 0);
+	if (seed % 2)
+		jit_hint_from(s->jit, 0);
 	if (jit_tier(s->jit) == JIT_INTERP)
 		FAIL("not compiled");
 }

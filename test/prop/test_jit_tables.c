@@ -12,7 +12,7 @@
 
 #include <cmocka.h>
 
-#include "jit/jit.h"
+#include "jit/parts.h"
 #include "state/table.h"
 #include "test/lib/gen_program.h"
 #include "vm/asm.h"
@@ -158,6 +158,8 @@ static void check_bursts(const struct program *p, enum jit_tier tier, struct sha
 	struct jit *j;
 
 	assert_int_equal(jit_new(p, tier, VFM_DEFAULT_INSN_LIMIT, &j), 0);
+	if (below(2))
+		jit_hint_from(j, 0);
 	for (unsigned burst = 0; burst < 3; burst++) {
 		uint32_t n = 1 + below(MAX_BURST), few = 1 + below(4), step = below(2) * 600000;
 

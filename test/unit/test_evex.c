@@ -18,6 +18,8 @@ static const char *const op_names[] = {
 	[EVEX_PADDD] = "vpaddd",   [EVEX_PSUBD] = "vpsubd", [EVEX_PMULLD] = "vpmulld", [EVEX_PANDD] = "vpandd",
 	[EVEX_PORD] = "vpord",     [EVEX_PXORD] = "vpxord", [EVEX_PSLLVD] = "vpsllvd", [EVEX_PSRLVD] = "vpsrlvd",
 	[EVEX_PSHUFB] = "vpshufb", [EVEX_PADDQ] = "vpaddq",
+	[EVEX_PUNPCKLDQ] = "vpunpckldq", [EVEX_PUNPCKHDQ] = "vpunpckhdq",
+	[EVEX_PUNPCKLQDQ] = "vpunpcklqdq", [EVEX_PUNPCKHQDQ] = "vpunpckhqdq",
 };
 static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -61,7 +63,7 @@ static struct evex_src constant(bool repeated)
 static void operations(void **state)
 {
 	(void)state;
-	for (int op = EVEX_PADDD; op <= EVEX_PADDQ; op += op == EVEX_PSRLVD ? 2 : 1) /* capstone 4 does not know vpshufb's */
+	for (int op = EVEX_PADDD; op <= EVEX_PUNPCKHQDQ; op += op == EVEX_PSRLVD ? 2 : 1) /* capstone 4 does not know vpshufb's */
 		for (uint8_t d = 0; d < REGS; d++)
 			for (uint8_t a = 0; a < REGS; a++) {
 				const char *name = op_names[op];
@@ -122,6 +124,10 @@ static void moves(void **state)
 			expect("vmovdqa64 zmmword ptr [%s], zmm%u", gprs[g], d);
 			evex_load_from(&code, d, g, 64);
 			expect("vmovdqa64 zmm%u, zmmword ptr [%s + 0x40]", d, gprs[g]);
+			for (uint8_t chunk = 1; chunk < 4 && d < 16; chunk++) { /* the others: see the GNU disassembler */
+				evex_insert_chunk(&code, d, g, 30, chunk);
+				expect("vinserti32x4 zmm%u, zmm%u, xmmword ptr [%s + 0x1e], 0x%x", d, d, gprs[g], chunk);
+			}
 		}
 	}
 }
@@ -251,6 +257,11 @@ static void pile_operations(uint8_t d, uint8_t a)
 static void pile_rest(uint8_t d, uint8_t a)
 {
 	uint8_t k = (uint8_t)(1 + (d + a) % 7);
+
+	if (a < 16 && a % 8 != 4) { /* neither rsp nor r12 */
+		evex_insert_chunk(&code, d, a, 65535, 1 + d % 3);
+		pile_up("vinserti32x4 zmm%u,zmm%u,XMMWORD PTR [%s+0xffff],0x%x", d, d, gprs[a], 1 + d % 3);
+	}
 
 	evex_compare(&code, k, VFM_OP_JLE, a, (struct evex_src){EVEX_STACK, 64u * d});
 	if (d)

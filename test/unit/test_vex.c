@@ -17,6 +17,8 @@ static const char *const op_names[VEX_N_OPS] = {
 	[VEX_PADDD] = "vpaddd",   [VEX_PSUBD] = "vpsubd",   [VEX_PMULLD] = "vpmulld",   [VEX_PAND] = "vpand",
 	[VEX_POR] = "vpor",       [VEX_PXOR] = "vpxor",     [VEX_PSLLVD] = "vpsllvd",   [VEX_PSRLVD] = "vpsrlvd",
 	[VEX_PSHUFB] = "vpshufb", [VEX_PADDQ] = "vpaddq",   [VEX_PCMPEQD] = "vpcmpeqd", [VEX_PCMPEQQ] = "vpcmpeqq",
+	[VEX_PUNPCKLDQ] = "vpunpckldq", [VEX_PUNPCKHDQ] = "vpunpckhdq",
+	[VEX_PUNPCKLQDQ] = "vpunpcklqdq", [VEX_PUNPCKHQDQ] = "vpunpckhqdq",
 	[VEX_PMINUD] = "vpminud", [VEX_PMAXUD] = "vpmaxud",
 };
 static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
@@ -112,6 +114,10 @@ static void moves(void **state)
 			expect("vmovdqa ymm%u, ymmword ptr [%s + 0x40]", d, gprs[s]);
 			vex_store(&code, s, 256, d);
 			expect("vmovdqa ymmword ptr [%s + 0x100], ymm%u", gprs[s], d);
+			vex_load_low(&code, d, s, 30);
+			expect("vmovdqu xmm%u, xmmword ptr [%s + 0x1e]", d, gprs[s]);
+			vex_load_high(&code, d, s, 65535);
+			expect("vinserti128 ymm%u, ymm%u, xmmword ptr [%s + 0xffff], 0x1", d, d, gprs[s]);
 			vex_repeat64_from(&code, d, s, 30);
 			expect("vpbroadcastq ymm%u, qword ptr [%s + 0x1e]", d, gprs[s]);
 			vex_repeat64_from(&code, d, s, 65535);
