@@ -1,4 +1,4 @@
-/* test_moves.c: shards that change cores while their packets are on the way. The filter's verdict of a packet is how many its source has
+/* test_moves.c: packets that overtake none: while others of theirs wait on another core, and while shards change cores. The filter's verdict of a packet is how many its source has
  * sent so far, so any two packets that run out of order are seen in the verdicts; the ports are a test's, who says what comes when.
  */
 #include <stdarg.h>
@@ -190,59 +190,96 @@ int sched_yield(void)
 	return (int)syscall(SYS_sched_yield);
 }
 
-static uint32_t other_source; /* its shard is core 1's */
+/* Two bursts of a source each; the second when it may come. */
+static struct {
+	uint32_t source, n;
+} script[2];
 
-/* Two bursts of one source; the second when the shards have been moved. */
 static uint32_t two_bursts(struct fake *f, uint32_t queue, uint32_t source[IO_BURST_PACKETS])
 {
+	uint32_t n;
+
 	(void)queue;
 	if (f->given == 2 || (f->given == 1 && !__atomic_load_n(&f->go_on, __ATOMIC_ACQUIRE)))
 		return 0;
-	for (uint32_t i = 0; i < IO_BURST_PACKETS; i++)
-		source[i] = other_source;
+	n = script[f->given].n;
+	for (uint32_t i = 0; i < n; i++)
+		source[i] = script[f->given].source;
 	if (++f->given == 2)
 		__atomic_store_n(&f->io.ended, true, __ATOMIC_RELEASE);
-	return IO_BURST_PACKETS;
+	return n;
 }
 
-static void find_other_source(void)
+static uint32_t source_of_core(uint32_t core)
 {
-	for (other_source = 0; other_source < SOURCES; other_source++) {
-		struct vfm_packet p = {.data = frames[other_source], .len = frame_bytes[other_source]};
+	for (uint32_t s = 0; s < SOURCES; s++) {
+		struct vfm_packet p = {.data = frames[s], .len = frame_bytes[s]};
 
-		if (dataplane_owner(w.dp, plan_shard(w.code->plan, &p)) == 1)
-			return;
+		if (dataplane_owner(w.dp, plan_shard(w.code->plan, &p)) == core)
+			return s;
 	}
-	fail_msg("no source belongs to core 1");
+	fail_msg("no source belongs to core %u", core);
+	return 0;
 }
 
-static void a_shard_does_not_move_before_its_packets_have_run(void **state)
+/* Core 0 works; a burst that it has received waits for core 1, which does not work yet. */
+static void begin_waiting(void)
 {
-	uint8_t all_to_0[SHARDS] = {0};
-	struct vfm_result r;
-
-	(void)state;
 	begin(1, two_bursts);
-	find_other_source();
+	script[0].source = source_of_core(1);
+	script[0].n = IO_BURST_PACKETS;
 	start_core(0);
 	while (dataplane_core_counts(w.dp, 0).asked < IO_BURST_PACKETS)
 		usleep(100);
-	/* A burst waits for core 1, which does not work yet. */
-	placer = pthread_self();
-	placing = true;
-	assert_true(dataplane_place(w.dp, all_to_0, SHARDS));
-	placing = false;
+}
+
+/* Lets the second burst come, then core 1 begin to work once core 0 has run that burst. */
+static void finish_waiting(void)
+{
 	__atomic_store_n(&w.in.go_on, true, __ATOMIC_RELEASE);
-	while (dataplane_core_counts(w.dp, 0).executed < IO_BURST_PACKETS)
+	while (dataplane_core_counts(w.dp, 0).executed < script[1].n)
 		usleep(100);
 	if (!w.started[1])
 		start_core(1);
 	join_cores();
 	rewind(w.verdicts[0]);
-	for (uint64_t n = 1; n <= 2 * IO_BURST_PACKETS; n++) {
+}
+
+static void assert_counts(uint64_t first, uint64_t last)
+{
+	struct vfm_result r;
+
+	for (uint64_t n = first; n <= last; n++) {
 		assert_int_equal(verdict_read(w.verdicts[0], &r), 1);
 		assert_int_equal(r.value, n);
 	}
+}
+
+static void a_burst_that_runs_at_once_waits_for_the_packets_before_it(void **state)
+{
+	(void)state;
+	begin_waiting();
+	script[1].source = source_of_core(0);
+	script[1].n = IO_BURST_PACKETS / 2;
+	finish_waiting();
+	assert_counts(1, IO_BURST_PACKETS);
+	assert_counts(1, IO_BURST_PACKETS / 2);
+	end();
+}
+
+static void a_shard_does_not_move_before_its_packets_have_run(void **state)
+{
+	uint8_t all_to_0[SHARDS] = {0};
+
+	(void)state;
+	begin_waiting();
+	script[1] = script[0];
+	placer = pthread_self();
+	placing = true;
+	assert_true(dataplane_place(w.dp, all_to_0, SHARDS));
+	placing = false;
+	finish_waiting();
+	assert_counts(1, 2 * IO_BURST_PACKETS);
 	assert_int_equal(dataplane_core_counts(w.dp, 1).served, IO_BURST_PACKETS);
 	end();
 }
@@ -313,6 +350,7 @@ static void verdicts_are_those_of_one_core_however_often_shards_move(void **stat
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_burst_that_runs_at_once_waits_for_the_packets_before_it),
 		cmocka_unit_test(a_shard_does_not_move_before_its_packets_have_run),
 		cmocka_unit_test(verdicts_are_those_of_one_core_however_often_shards_move),
 	};
