@@ -90,17 +90,17 @@ static void load_place(struct jit_buf *b, uint8_t r, const struct jit_place *p)
 		x86_move(b, r, p->reg);
 }
 
-/* r = 0, and the zero flag, if window w of item 0 fits. */
-static void misfit(struct jit_buf *b, const struct jit_decision *d, uint8_t r, uint32_t w)
+/* r = 0, and the zero flag, if window w of an item fits. */
+static void misfit(struct jit_buf *b, const struct jit_decision *d, uint8_t r, uint32_t w, uint32_t item)
 {
 	const struct reg_list *list = &d->plan->list;
-	struct part p = find_part(list->mask[w][0], list->value[w][0]);
+	struct part p = find_part(list->mask[w][item], list->value[w][item]);
 
 	if (jit_window_of_value(list->at[w])) {
 		int shift = jit_window_shift(list->at[w]);
 
 		load_place(b, r, &d->place[w]);
-		p = (struct part){0, 8, list->mask[w][0], list->value[w][0]};
+		p = (struct part){0, 8, list->mask[w][item], list->value[w][item]};
 		p.mask = shift > 0 ? p.mask << shift : p.mask >> -shift;
 		p.value = shift > 0 ? p.value << shift : p.value >> -shift;
 	} else {
@@ -115,10 +115,40 @@ static void misfit(struct jit_buf *b, const struct jit_decision *d, uint8_t r, u
 /* The zero flag: the item fits. */
 static void test_one(struct jit_buf *b, const struct jit_decision *d)
 {
-	misfit(b, d, RAX, 0);
+	misfit(b, d, RAX, 0, 0);
 	for (uint32_t w = 1; w < d->plan->list.width; w++) {
-		misfit(b, d, RCX, w);
+		misfit(b, d, RCX, w, 0);
 		x86_rr(b, true, 0x09, RCX, RAX);
+	}
+}
+
+/* ---- a few, one after another: vectors take longer to get at a register's value than to compare it ---- */
+
+#define FEW_ITEMS 3
+
+/* A single window, and it does not matter which item fits? */
+static bool is_few(const struct jit_decision *d)
+{
+	const struct reg_list *list = &d->plan->list;
+
+	for (uint32_t i = 0; i < list->n; i++)
+		if ((d->returns ? d->values[i] != d->values[0] : d->labels[i] != d->labels[0]) || !list->mask[0][i])
+			return false;
+	return list->n <= FEW_ITEMS && list->width == 1 && jit_window_of_value(list->at[0]);
+}
+
+/* al, and no zero flag, if any item fits. */
+static void test_few(struct jit_buf *b, const struct jit_decision *d)
+{
+	for (uint32_t i = 0; i < d->plan->list.n; i++) {
+		misfit(b, d, RCX, 0, i);
+		x86_byte(b, 0x0f); /* setcc */
+		x86_byte(b, 0x90u | (d->plan->list.negate >> i & 1 ? CC_NE : CC_E));
+		x86_byte(b, i ? 0xc1 : 0xc0); /* cl, al */
+		if (i) {
+			x86_byte(b, 0x08); /* or al, cl */
+			x86_byte(b, 0xc8);
+		}
 	}
 }
 
@@ -403,6 +433,11 @@ static void decide_many(struct jit_buf *b, const struct jit_decision *d)
 {
 	uint64_t which, other;
 
+	if (is_few(d)) {
+		test_few(b, d);
+		choose(b, d, CC_NE, exit_of(d, 0), exit_of(d, d->plan->list.n));
+		return;
+	}
 	test_all(b, d);
 	if (!two_exits(d, &which, &other)) {
 		first_that_fits(b, d);
