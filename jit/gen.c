@@ -204,15 +204,14 @@ static void hash(struct gen *g, const struct ir_value *v)
 		t->call(g->b, (const void *)vfm_mix);
 		return;
 	}
-	t->data(g->b, g->calls, t->args[0]);
-	t->length(g->b, g->calls, t->args[1]);
-	if (v->op == IR_HDR) {
-		t->set(g->b, t->args[2], v->imm);
-		t->call(g->b, (const void *)vfm_hdr);
-		return;
-	}
-	t->load_shard(g->b, g->calls, t->args[2], offsetof(struct shard, seed));
-	t->call(g->b, v->op == IR_HASH5 ? (const void *)vfm_hash5 : (const void *)vfm_hash5s);
+	t->env(g->b, g->calls, t->args[0]);
+	t->data(g->b, g->calls, t->args[1]);
+	t->length(g->b, g->calls, t->args[2]);
+	if (v->op == IR_HDR)
+		t->set(g->b, t->args[3], v->imm);
+	t->call(g->b, v->op == IR_HDR	 ? (const void *)jit_hdr
+		      : v->op == IR_HASH5 ? (const void *)jit_hash5
+					  : (const void *)jit_hash5s);
 }
 
 /* ---- computations ---- */

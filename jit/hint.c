@@ -115,7 +115,7 @@ int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hin
 void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 		   struct vfm_result *keys)
 {
-	struct jit_env env = {.end = packets + n, .hint_table = JIT_NO_HINT};
+	struct jit_env env = {.end = packets + n, .parsed = JIT_NOTHING_PARSED, .hint_table = JIT_NO_HINT};
 
 	for (uint32_t i = 0; i < n; i++) {
 		env.shards = shards + i;

@@ -243,6 +243,7 @@ static inline __attribute__((always_inline)) void run_compiled(const struct jit 
 	env.shard = s;
 	env.input = packet->input;
 	env.insns = env.updates = 0;
+	env.parsed = JIT_NOTHING_PARSED;
 	env.kept_table = NULL;
 	env.hint_table = JIT_NO_HINT;
 	shard_set_time(s, packet->time_us);
@@ -382,7 +383,7 @@ static void set_times(uint32_t n, const struct vfm_packet *packets, struct shard
 static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 			 const struct jit_hinted *hinted, struct vfm_result *results)
 {
-	struct jit_env env = {.end = packets + n, .hint_table = hinted ? j->hint.table : JIT_NO_HINT};
+	struct jit_env env = {.end = packets + n, .parsed = JIT_NOTHING_PARSED, .hint_table = hinted ? j->hint.table : JIT_NO_HINT};
 
 	if (j->loop && !j->loop_sets_times)
 		set_times(n, packets, shards);

@@ -4,7 +4,7 @@
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
  *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
- *     probe.c     what the code calls for tables
+ *     probe.c     what the code calls for tables                          headers.c   and for headers
  *     moves.c     values to where they are wanted, all at once            x86_loop.c, arm64_loop.c   a body that runs packet after packet
  *     exec.c      executable memory, perf map                             jit.c     the API
  *     vec_parts.h  many packets at once
@@ -28,6 +28,7 @@ struct jit_hinted {
 	struct table_bucket *home;
 };
 #define JIT_NO_HINT UINT64_MAX
+#define JIT_NOTHING_PARSED ((const uint8_t *)(uintptr_t)1)
 
 /* What compiled code is given beside the packet. Offsets are in the code. */
 struct jit_env {
@@ -35,6 +36,10 @@ struct jit_env {
 	uint64_t input;
 	uint64_t insns;   /* counted where the limit may be met */
 	uint64_t updates; /* counted where VFM_MAX_UPDATES may be passed */
+	/* Headers of the packet at parsed, of parsed_len bytes; JIT_NOTHING_PARSED is no packet's address. */
+	const uint8_t *parsed;
+	uint64_t parsed_len;
+	struct vfm_headers headers;
 	/* Where the last load that was to be kept found its key. NULL: nowhere. */
 	const struct table *kept_table;
 	struct table_bucket *kept_bucket;
@@ -338,6 +343,11 @@ void jit_table_store_kept(struct jit_env *env, uint64_t index, uint64_t key, uin
 uint64_t jit_table_add(struct jit_env *env, uint64_t index, uint64_t key, uint64_t delta);
 uint64_t jit_table_add_kept(struct jit_env *env, uint64_t index, uint64_t key, uint64_t delta);
 void jit_table_delete(struct jit_env *env, uint64_t index, uint64_t key);
+
+/* ---- header instructions, called by code (headers.c): a packet is parsed once ---- */
+uint64_t jit_hdr(struct jit_env *env, const uint8_t *data, uint64_t len, uint64_t item);
+uint64_t jit_hash5(struct jit_env *env, const uint8_t *data, uint64_t len);
+uint64_t jit_hash5s(struct jit_env *env, const uint8_t *data, uint64_t len);
 
 /* ---- executable memory: written, then made executable, never both ---- */
 struct jit_exec {

@@ -190,21 +190,37 @@ static int compare_ends(const struct flow_end *a, const struct flow_end *b, size
 	return order ? order : memcmp(a->port, b->port, 2);
 }
 
-/* src, dst, sport, dport, proto in network order, zero-padded; with symmetric the smaller end first. Returns the bytes, 0: none. */
-static size_t build_tuple(const uint8_t *data, uint32_t len, bool symmetric, uint8_t tuple[TUPLE_BYTES_MAX])
+static uint32_t be32(const uint8_t *p)
 {
-	struct vfm_headers h;
-	struct flow_end src, dst;
-	size_t address_bytes, used;
+	uint32_t x;
 
-	vfm_parse(data, len, &h);
-	if (!h.version || h.truncated)
-		return 0;
-	address_bytes = h.version == 4 ? 4 : 16;
-	src.address = data + h.network + (h.version == 4 ? 12 : 8);
+	memcpy(&x, p, 4);
+	return be32toh(x);
+}
+
+/* The tuple of IPv4 is two words, made without a detour through memory. */
+static uint64_t hash_ip4(const uint8_t *data, const struct vfm_headers *h, bool symmetric, uint64_t seed)
+{
+	uint64_t src = be32(data + h->network + 12), dst = be32(data + h->network + 16);
+	uint64_t sport = h->ports ? be16(data + h->transport) : 0, dport = h->ports ? be16(data + h->transport + 2) : 0;
+	uint64_t from = src << 16 | sport, to = dst << 16 | dport;
+
+	if (symmetric && from > to)
+		return mix64(mix64(seed ^ (dst << 32 | src)) ^ (dport << 48 | sport << 32 | (uint64_t)h->protocol << 24));
+	return mix64(mix64(seed ^ (src << 32 | dst)) ^ (sport << 48 | dport << 32 | (uint64_t)h->protocol << 24));
+}
+
+/* src, dst, sport, dport, proto in network order, zero-padded; with symmetric the smaller end first. Returns the bytes. */
+static size_t build_tuple(const uint8_t *data, const struct vfm_headers *h, bool symmetric, uint8_t tuple[TUPLE_BYTES_MAX])
+{
+	const size_t address_bytes = 16;
+	struct flow_end src, dst;
+	size_t used;
+
+	src.address = data + h->network + 8;
 	dst.address = src.address + address_bytes;
-	src.port = h.ports ? data + h.transport : no_port;
-	dst.port = h.ports ? data + h.transport + 2 : no_port;
+	src.port = h->ports ? data + h->transport : no_port;
+	dst.port = h->ports ? data + h->transport + 2 : no_port;
 	if (symmetric && compare_ends(&src, &dst, address_bytes) > 0) {
 		struct flow_end swap = src;
 
@@ -216,19 +232,17 @@ static size_t build_tuple(const uint8_t *data, uint32_t len, bool symmetric, uin
 	memcpy(tuple + address_bytes, dst.address, address_bytes);
 	memcpy(tuple + 2 * address_bytes, src.port, 2);
 	memcpy(tuple + 2 * address_bytes + 2, dst.port, 2);
-	tuple[2 * address_bytes + 4] = h.protocol;
+	tuple[2 * address_bytes + 4] = h->protocol;
 	used = 2 * address_bytes + 5;
 	return (used + 7) & ~(size_t)7;
 }
 
-static uint64_t hash_tuple(const uint8_t *data, uint32_t len, bool symmetric, uint64_t seed)
+static uint64_t hash_ip6(const uint8_t *data, const struct vfm_headers *headers, bool symmetric, uint64_t seed)
 {
 	uint8_t tuple[TUPLE_BYTES_MAX];
-	size_t bytes = build_tuple(data, len, symmetric, tuple);
+	size_t bytes = build_tuple(data, headers, symmetric, tuple);
 	uint64_t h = seed;
 
-	if (!bytes)
-		return 0;
 	for (size_t i = 0; i < bytes; i += 8) {
 		uint64_t word;
 
@@ -238,14 +252,27 @@ static uint64_t hash_tuple(const uint8_t *data, uint32_t len, bool symmetric, ui
 	return h;
 }
 
+uint64_t vfm_hash5_of(const uint8_t *data, const struct vfm_headers *h, bool symmetric, uint64_t seed)
+{
+	if (!h->version || h->truncated)
+		return 0;
+	return (h->version == 4 ? hash_ip4 : hash_ip6)(data, h, symmetric, seed);
+}
+
 uint64_t vfm_hash5(const uint8_t *data, uint32_t len, uint64_t seed)
 {
-	return hash_tuple(data, len, false, seed);
+	struct vfm_headers h;
+
+	vfm_parse(data, len, &h);
+	return vfm_hash5_of(data, &h, false, seed);
 }
 
 uint64_t vfm_hash5s(const uint8_t *data, uint32_t len, uint64_t seed)
 {
-	return hash_tuple(data, len, true, seed);
+	struct vfm_headers h;
+
+	vfm_parse(data, len, &h);
+	return vfm_hash5_of(data, &h, true, seed);
 }
 
 uint64_t vfm_mix(uint64_t a, uint64_t b, uint64_t seed)
@@ -253,23 +280,28 @@ uint64_t vfm_mix(uint64_t a, uint64_t b, uint64_t seed)
 	return mix64(mix64(seed ^ a) ^ b);
 }
 
+uint64_t vfm_hdr_of(const struct vfm_headers *h, uint8_t item)
+{
+	switch ((enum vfm_hdr_item)item) {
+	case VFM_HDR_NETWORK:
+		return h->network;
+	case VFM_HDR_TRANSPORT:
+		return h->transport;
+	case VFM_HDR_PAYLOAD:
+		return h->payload;
+	case VFM_HDR_PROTOCOL:
+		return h->protocol;
+	case VFM_HDR_FRAGMENT:
+		return h->fragment;
+	default:
+		return 0;
+	}
+}
+
 uint64_t vfm_hdr(const uint8_t *data, uint32_t len, uint8_t item)
 {
 	struct vfm_headers h;
 
 	vfm_parse(data, len, &h);
-	switch ((enum vfm_hdr_item)item) {
-	case VFM_HDR_NETWORK:
-		return h.network;
-	case VFM_HDR_TRANSPORT:
-		return h.transport;
-	case VFM_HDR_PAYLOAD:
-		return h.payload;
-	case VFM_HDR_PROTOCOL:
-		return h.protocol;
-	case VFM_HDR_FRAGMENT:
-		return h.fragment;
-	default:
-		return 0;
-	}
+	return vfm_hdr_of(&h, item);
 }

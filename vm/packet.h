@@ -35,6 +35,9 @@ void vfm_parse(const uint8_t *data, uint32_t len, struct vfm_headers *h);
 uint64_t vfm_hash5(const uint8_t *data, uint32_t len, uint64_t seed);
 /* The same after putting the smaller of (src, sport) and (dst, dport) first: equal for both directions. */
 uint64_t vfm_hash5s(const uint8_t *data, uint32_t len, uint64_t seed);
+/* The same with the packet's headers known. */
+uint64_t vfm_hash5_of(const uint8_t *data, const struct vfm_headers *h, bool symmetric, uint64_t seed);
+uint64_t vfm_hdr_of(const struct vfm_headers *h, uint8_t item);
 /* MIX: mix64(mix64(seed ^ a) ^ b). */
 uint64_t vfm_mix(uint64_t a, uint64_t b, uint64_t seed);
 /* HDR: item is enum vfm_hdr_item; 0 where there is none. */
