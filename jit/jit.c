@@ -16,6 +16,7 @@
 
 struct jit {
 	const struct program *program;
+	const char *why_not; /* compiled; NULL: it is */
 	struct interp *interp; /* for JIT_INTERP; NULL otherwise */
 	uint32_t insn_limit;
 	enum jit_tier tier;
@@ -171,6 +172,26 @@ static int compile(struct jit *j, enum jit_tier tier)
 	return err;
 }
 
+static const char *why_not(enum jit_tier tier)
+{
+	if (!native)
+		return "there is no compiler for this CPU";
+	return tier < JIT_SCALAR ? "VFM_JIT=interp" : NULL;
+}
+
+static const char *why_of(int err)
+{
+	switch (err) {
+	case 0:
+		return NULL;
+	case -EACCES:
+	case -EPERM:
+		return "the system allows no executable memory";
+	default:
+		return "there is no memory for it";
+	}
+}
+
 int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, struct jit **out)
 {
 	struct jit *j = calloc(1, sizeof(*j));
@@ -181,7 +202,10 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 	j->program = p;
 	j->insn_limit = insn_limit;
 	j->hint.fewest_entries = JIT_FEWEST_ENTRIES;
-	if (!native || tier < JIT_SCALAR || compile(j, tier)) {
+	j->why_not = why_not(tier);
+	if (!j->why_not)
+		j->why_not = why_of(compile(j, tier));
+	if (j->why_not) {
 		j->interp = interp_new(p);
 		if (!j->interp) {
 			free(j);
@@ -209,6 +233,11 @@ void jit_hint_from(struct jit *j, uint32_t fewest_entries)
 enum jit_tier jit_tier(const struct jit *j)
 {
 	return j->tier;
+}
+
+const char *jit_why_not(const struct jit *j)
+{
+	return j->why_not;
 }
 
 struct jit_counts jit_counts(const struct jit *j)

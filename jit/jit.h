@@ -36,6 +36,8 @@ int jit_new(const struct program *p, enum jit_tier tier, uint32_t insn_limit, st
 void jit_free(struct jit *j);
 /* What it compiled to. */
 enum jit_tier jit_tier(const struct jit *j);
+/* Why that is JIT_INTERP; NULL: it is not. */
+const char *jit_why_not(const struct jit *j);
 
 /* One packet on its shard: advances the shard's clock, then runs. */
 void jit_run(struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result);

@@ -3,6 +3,8 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -35,6 +37,16 @@ const char *engine_kind_name(enum engine_kind kind)
 	return kind_names[kind];
 }
 
+/* For the operator, once however many engines a process makes. */
+static void tell_that_it_interprets(const struct engine *e)
+{
+	static atomic_flag told = ATOMIC_FLAG_INIT;
+
+	if (e->jit && jit_why_not(e->jit) && !atomic_flag_test_and_set(&told))
+		fprintf(stderr, "%s: no machine code (%s), --engine %s: interpreting instead\n", program_invocation_short_name,
+			jit_why_not(e->jit), engine_kind_name(e->kind));
+}
+
 int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_limit, struct engine **out)
 {
 	struct engine *e = calloc(1, sizeof(*e));
@@ -53,6 +65,7 @@ int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_lim
 		free(e);
 		return -ENOMEM;
 	}
+	tell_that_it_interprets(e);
 	*out = e;
 	return 0;
 }
@@ -80,11 +93,6 @@ void engine_run(struct engine *e, struct shard *const *shards, const struct vfm_
 		interp_run(e->interp, shards[i], &packets[i], e->insn_limit, &results[i]);
 	if (e->kind == ENGINE_INTERP)
 		e->tiers.interp += n;
-}
-
-bool engine_interprets(const struct engine *e)
-{
-	return !e->jit || jit_tier(e->jit) == JIT_INTERP;
 }
 
 struct engine_tiers engine_tiers(const struct engine *e)

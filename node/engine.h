@@ -31,15 +31,14 @@ struct engine;
 int engine_kind_of(const char *name);
 const char *engine_kind_name(enum engine_kind kind);
 
-/* p must outlive *out, which engine_free() releases. -ENOMEM. */
+/* p must outlive *out, which engine_free() releases. Where there is no machine code it interprets, and the process says so once on standard
+ * error. -ENOMEM. */
 int engine_new(const struct program *p, enum engine_kind kind, uint32_t insn_limit, struct engine **out);
 void engine_free(struct engine *e);
 /* Runs n packets (at most ENGINE_BURST_PACKETS), packets[i] on shards[i], those of one shard in order; results[i] is what packets[i]
  * got. */
 void engine_run(struct engine *e, struct shard *const *shards, const struct vfm_packet *packets, uint32_t n,
 		struct vfm_result *results);
-/* No machine code: asked for, or there is none for this CPU, or no executable memory. */
-bool engine_interprets(const struct engine *e);
 struct engine_tiers engine_tiers(const struct engine *e);
 
 #endif

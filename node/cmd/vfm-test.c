@@ -393,8 +393,6 @@ static int make_machine(struct run *run)
 	if (rc)
 		return failed(strerror(-rc), "tables", "give a smaller --capacity");
 	rc = engine_new(run->program, o->engine, o->insn_limit, &run->engine);
-	if (!rc && o->engine != ENGINE_INTERP && engine_interprets(run->engine))
-		fprintf(stderr, "vfm-test: no machine code, --engine %s: interpreting instead\n", engine_kind_name(o->engine));
 	return rc ? failed("out of memory", "the engine", "close other programs") : STATUS_DONE;
 }
 

@@ -1,4 +1,5 @@
 """vfm-test: every option form, every output form, every error's text and exit status. Expected values are derived in comments."""
+import ctypes
 import json
 import os
 import pty
@@ -424,11 +425,25 @@ class Errors(VfmTest):
                 seen.add((a.read(), b.read()))
         self.assertEqual(len(seen), 1)
 
+    def run_burst(self, **how):
+        return subprocess.run([t.program("vfm-test"), "--engine", "burst", self.filter, self.capture], capture_output=True, timeout=60,
+                              **how)
+
     def test_without_machine_code_it_says_so_once(self):
-        done = subprocess.run([t.program("vfm-test"), "--engine", "burst", self.filter, self.capture], capture_output=True, timeout=60,
-                              env=dict(os.environ, VFM_JIT="interp"))
+        done = self.run_burst(env=dict(os.environ, VFM_JIT="interp"))
         self.assertEqual(done.returncode, 0)
-        self.assertEqual(done.stderr.decode(), "vfm-test: no machine code, --engine burst: interpreting instead\n")
+        self.assertEqual(done.stderr.decode(), "vfm-test: no machine code (VFM_JIT=interp), --engine burst: interpreting instead\n")
+
+    def test_without_executable_memory_it_interprets(self):
+        libc = ctypes.CDLL(None)
+        refuse_exec_gain = (65, 1, 0, 0, 0)  # PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN: Linux 6.3
+        if subprocess.run(["true"], preexec_fn=lambda: libc.prctl(*refuse_exec_gain) and os._exit(77)).returncode == 77:
+            self.skipTest("this kernel cannot refuse executable memory")
+        done = self.run_burst(preexec_fn=lambda: libc.prctl(*refuse_exec_gain))
+        self.assertEqual(done.returncode, 0)
+        self.assertEqual(done.stderr.decode(),
+                         "vfm-test: no machine code (the system allows no executable memory), --engine burst: interpreting instead\n")
+        self.assertEqual(done.stdout, self.run_burst().stdout)
 
 
 if __name__ == "__main__":
