@@ -11,11 +11,16 @@ struct form {
 };
 
 static const struct form forms[] = {
-	[EVEX_PADDD] = {.map = MAP_0F, .opcode = 0xfe},    [EVEX_PSUBD] = {.map = MAP_0F, .opcode = 0xfa},
-	[EVEX_PMULLD] = {.map = MAP_0F38, .opcode = 0x40}, [EVEX_PANDD] = {.map = MAP_0F, .opcode = 0xdb},
-	[EVEX_PORD] = {.map = MAP_0F, .opcode = 0xeb},     [EVEX_PXORD] = {.map = MAP_0F, .opcode = 0xef},
-	[EVEX_PSLLVD] = {.map = MAP_0F38, .opcode = 0x47}, [EVEX_PSRLVD] = {.map = MAP_0F38, .opcode = 0x45},
-	[EVEX_PSHUFB] = {.map = MAP_0F38, .opcode = 0x00}, [EVEX_PADDQ] = {.map = MAP_0F, .opcode = 0xd4, .wide = true},
+	[EVEX_PADDD] = {.map = MAP_0F, .opcode = 0xfe},
+	[EVEX_PSUBD] = {.map = MAP_0F, .opcode = 0xfa},
+	[EVEX_PMULLD] = {.map = MAP_0F38, .opcode = 0x40},
+	[EVEX_PANDD] = {.map = MAP_0F, .opcode = 0xdb},
+	[EVEX_PORD] = {.map = MAP_0F, .opcode = 0xeb},
+	[EVEX_PXORD] = {.map = MAP_0F, .opcode = 0xef},
+	[EVEX_PSLLVD] = {.map = MAP_0F38, .opcode = 0x47},
+	[EVEX_PSRLVD] = {.map = MAP_0F38, .opcode = 0x45},
+	[EVEX_PSHUFB] = {.map = MAP_0F38, .opcode = 0x00},
+	[EVEX_PADDQ] = {.map = MAP_0F, .opcode = 0xd4, .wide = true},
 	[EVEX_PUNPCKLDQ] = {.map = MAP_0F, .opcode = 0x62},
 	[EVEX_PUNPCKHDQ] = {.map = MAP_0F, .opcode = 0x6a},
 	[EVEX_PUNPCKLQDQ] = {.map = MAP_0F, .opcode = 0x6c, .wide = true},
@@ -121,12 +126,12 @@ void evex_insert_chunk(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset
 	x86_byte(b, chunk);
 }
 
-void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s)
+void evex_store_to(struct jit_buf *b, uint8_t gpr, int32_t offset, uint8_t s)
 {
 	static const struct form f = {.map = MAP_0F, .opcode = 0x7f, .wide = true};
 
 	/* vmovdqu would want another prefix; the callers' arrays are aligned. */
-	at_gpr(b, &f, s, gpr, 0);
+	at_gpr(b, &f, s, gpr, offset);
 }
 
 void evex_load_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset)

@@ -35,8 +35,8 @@ void evex_shift(struct jit_buf *b, bool left, uint8_t d, uint8_t a, uint8_t n);
 /* d = s in lanes of mask k (0: all). */
 void evex_move(struct jit_buf *b, uint8_t d, struct evex_src s, uint8_t k);
 void evex_store(struct jit_buf *b, uint32_t stack, uint8_t s);
-/* [gpr] = s */
-void evex_store_at(struct jit_buf *b, uint8_t gpr, uint8_t s);
+/* [gpr + offset] = s */
+void evex_store_to(struct jit_buf *b, uint8_t gpr, int32_t offset, uint8_t s);
 void evex_load_from(struct jit_buf *b, uint8_t d, uint8_t gpr, int32_t offset);
 /* k = a cond s, unsigned, cond is VFM_OP_JEQ and so on. */
 void evex_compare(struct jit_buf *b, uint8_t k, uint8_t cond, uint8_t a, struct evex_src s);

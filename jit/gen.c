@@ -209,7 +209,7 @@ static void hash(struct gen *g, const struct ir_value *v)
 	t->length(g->b, g->calls, t->args[2]);
 	if (v->op == IR_HDR)
 		t->set(g->b, t->args[3], v->imm);
-	t->call(g->b, v->op == IR_HDR	 ? (const void *)jit_hdr
+	t->call(g->b, v->op == IR_HDR     ? (const void *)jit_hdr
 		      : v->op == IR_HASH5 ? (const void *)jit_hash5
 					  : (const void *)jit_hash5s);
 }
@@ -342,6 +342,11 @@ static void compute(struct gen *g, uint32_t id)
 		break;
 	case IR_INPUT:
 		t->load_env(g->b, g->calls, d, offsetof(struct jit_env, input));
+		break;
+	case IR_HANDED:
+		/* env->lane is the next packet's by now. */
+		t->load_env(g->b, g->calls, d, offsetof(struct jit_env, lane));
+		t->load32(g->b, d, d, (uint32_t)v->imm - (uint32_t)sizeof(uint32_t));
 		break;
 	case IR_NOW:
 		t->load_shard(g->b, g->calls, d, offsetof(struct shard, clock_us));
@@ -663,7 +668,8 @@ static int gen_unchecked(struct gen g, uint32_t checked, uint32_t *guard)
 	return err;
 }
 
-static struct gen gen_new(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit, struct jit_buf *b)
+static struct gen gen_new(const struct ir *ir, const uint8_t *needed, const struct jit_target *t, uint32_t insn_limit,
+			  struct jit_buf *b)
 {
 	struct gen g = {.ir = ir, .needed = needed, .t = t, .b = b, .insn_limit = insn_limit};
 
@@ -700,7 +706,8 @@ bool jit_uses_shard(const struct ir *ir, const uint8_t *needed)
 	for (uint32_t v = 0; v < ir->n_values; v++) {
 		uint8_t op = ir->values[v].op;
 
-		if (needed[v] && (ir_ops[op].flags & (IR_F_READ | IR_F_UPDATE) || op == IR_NOW || op == IR_MIX || op == IR_HASH5 || op == IR_HASH5S))
+		if (needed[v] && (ir_ops[op].flags & (IR_F_READ | IR_F_UPDATE) || op == IR_NOW || op == IR_MIX || op == IR_HASH5 ||
+				  op == IR_HASH5S))
 			return true;
 	}
 	return false;
@@ -718,11 +725,13 @@ int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_ta
 		 enum jit_loop_shards shards, struct jit_buf *b)
 {
 	struct gen g = gen_new(ir, needed, t, insn_limit, b);
-	struct jit_loop loop = {.shards = shards, .input = uses(ir, needed, IR_INPUT), .insns = g.count_insns, .updates = g.count_updates};
+	struct jit_loop loop = {
+		.shards = shards, .input = uses(ir, needed, IR_INPUT), .insns = g.count_insns, .updates = g.count_updates};
 	uint32_t guard;
 
 	if (ir->program->need_bytes > VFM_MAX_PACKET_BYTES)
 		return -ENOTSUP;
+	loop.lanes = uses(ir, needed, IR_HANDED);
 	g.loop = &loop;
 	return finish(&g, gen_unchecked(g, JIT_NO_LABEL, &guard));
 }

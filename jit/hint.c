@@ -126,10 +126,9 @@ void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet
 	}
 }
 
-/* The table that hints are about, if it is large; else NULL. */
-static const struct table *large_table(const struct jit_hint *h, const struct shard *s)
+const struct table *jit_hint_table(const struct jit_hint *h, const struct shard *s, uint32_t table)
 {
-	const struct table *t = s->tables[h->table];
+	const struct table *t = s->tables[table];
 
 	return t && table_held(t) >= h->fewest_entries ? t : NULL;
 }
@@ -141,7 +140,7 @@ bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packe
 	struct vfm_result keys[JIT_HINT_MOST];
 
 	for (uint32_t i = 0; i < n; i++) {
-		tables[i] = i && shards[i] == shards[i - 1] ? tables[i - 1] : large_table(h, shards[i]);
+		tables[i] = i && shards[i] == shards[i - 1] ? tables[i - 1] : jit_hint_table(h, shards[i], h->table);
 		any = tables[i] ? tables[i] : any;
 	}
 	if (!any)

@@ -4,15 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#ifdef __x86_64__
-#include <immintrin.h>
-#endif
 
 #include "jit/parts.h"
 #include "vm/vfm.h"
 
-#define FEWEST_LANES   4   /* fewer packets are run one by one */
-#define ALONE_PACKETS  256 /* run one by one after a burst most of which was left to be */
+#define FEWEST_LANES  4   /* fewer packets are run one by one */
+#define ALONE_PACKETS 256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
 	const struct program *program;
@@ -26,9 +23,8 @@ struct jit {
 	jit_fn run;
 	jit_loop_fn loop;     /* NULL: none */
 	bool loop_sets_times; /* and looks at shards */
-	jit_vec_fn run_lanes; /* NULL: no vector code */
-	uint32_t lanes;       /* packets that it takes */
-	uint32_t alone;       /* packets still to be run one by one, as lanes would leave most of them */
+	struct jit_lanes lanes;
+	uint32_t alone; /* packets still to be run one by one, as lanes would leave most of them */
 	struct jit_hint hint;
 	struct jit_counts counts;
 };
@@ -67,7 +63,8 @@ enum jit_tier jit_best_tier(void)
 
 /* The codes of one program, made from one intermediate form. */
 struct codes {
-	struct jit_buf scalar, loop, hint, vector; /* all but the first may be empty: it runs without */
+	struct jit_buf scalar, loop, hint; /* all but the first may be empty: it runs without */
+	struct jit_vec_code vector;
 	bool loop_sets_times;
 	enum jit_tier vector_tier;
 };
@@ -77,7 +74,7 @@ static void codes_fini(struct codes *c)
 	jit_buf_fini(&c->scalar);
 	jit_buf_fini(&c->loop);
 	jit_buf_fini(&c->hint);
-	jit_buf_fini(&c->vector);
+	jit_vec_code_fini(&c->vector);
 }
 
 /* 0; -ENOMEM; or another error: interpret. */
@@ -102,7 +99,7 @@ static int gen_codes(struct jit *j, enum jit_tier tier, struct codes *c)
 		c->hint.n = 0;
 	c->vector_tier = tier < jit_best_tier() ? tier : jit_best_tier();
 	if (!err && (c->vector_tier < JIT_AVX2 || jit_vec(ir, needed, c->vector_tier, j->insn_limit, &c->vector)))
-		c->vector.n = 0;
+		c->vector.lanes.n = 0;
 	free(needed);
 	ir_free(ir);
 	return err;
@@ -125,13 +122,14 @@ static uint32_t append(struct jit_buf *all, const struct jit_buf *code)
 static int make_executable(struct jit *j, const struct codes *c)
 {
 	struct jit_buf all = {0};
-	uint32_t loop_at, hint_at, vector_at;
+	uint32_t loop_at, hint_at, vector_at, onward_at;
 	int err = -ENOMEM;
 
 	append(&all, &c->scalar);
 	loop_at = append(&all, &c->loop);
 	hint_at = append(&all, &c->hint);
-	vector_at = append(&all, &c->vector);
+	vector_at = append(&all, &c->vector.lanes);
+	onward_at = append(&all, &c->vector.onward);
 	if (!all.failed)
 		err = jit_exec_new(all.code, all.n, &j->exec);
 	jit_buf_fini(&all);
@@ -150,13 +148,18 @@ static int make_executable(struct jit *j, const struct codes *c)
 	}
 	if (c->hint.n)
 		j->hint.run = (jit_loop_fn)(uintptr_t)(j->exec.code + hint_at);
-	if (c->vector.n) {
+	if (c->vector.lanes.n) {
 		j->tier = c->vector_tier;
-		j->lanes = j->tier == JIT_AVX512 ? 16 : 8;
 		j->vector_code = j->exec.code + vector_at;
-		j->vector_bytes = c->vector.n;
-		j->run_lanes = (jit_vec_fn)(uintptr_t)j->vector_code;
-		jit_perf_map(j->vector_code, c->vector.n, j->tier == JIT_AVX512 ? "vfm_filter_avx512" : "vfm_filter_avx2");
+		j->vector_bytes = c->vector.lanes.n;
+		j->lanes = (struct jit_lanes){.run = (jit_vec_fn)(uintptr_t)j->vector_code,
+					      .lanes = j->tier == JIT_AVX512 ? 16 : 8,
+					      .restart = j->run,
+					      .onward = (jit_loop_fn)(uintptr_t)(j->exec.code + onward_at),
+					      .continuations = c->vector.continuations,
+					      .hint = &j->hint};
+		jit_perf_map(j->vector_code, c->vector.lanes.n, j->tier == JIT_AVX512 ? "vfm_filter_avx512" : "vfm_filter_avx2");
+		jit_perf_map(j->exec.code + onward_at, c->vector.onward.n, "vfm_filter_onward");
 	}
 	return 0;
 }
@@ -264,7 +267,8 @@ const uint8_t *jit_vector_code(const struct jit *j, size_t *bytes)
 }
 
 /* Inlined: calls cost a packet a nanosecond. */
-static inline __attribute__((always_inline)) void run_compiled(const struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
+static inline __attribute__((always_inline)) void run_compiled(const struct jit *j, struct shard *s,
+							       const struct vfm_packet *packet, struct vfm_result *result)
 {
 	struct jit_env env; /* what loops want is not set: that takes a nanosecond */
 	struct jit_ret ret;
@@ -281,7 +285,8 @@ static inline __attribute__((always_inline)) void run_compiled(const struct jit 
 	result->error = (int)ret.error;
 }
 
-static inline __attribute__((always_inline)) void run_one(struct jit *j, struct shard *s, const struct vfm_packet *packet, struct vfm_result *result)
+static inline __attribute__((always_inline)) void run_one(struct jit *j, struct shard *s, const struct vfm_packet *packet,
+							  struct vfm_result *result)
 {
 	if (j->run)
 		run_compiled(j, s, packet, result);
@@ -295,119 +300,6 @@ void jit_run(struct jit *j, struct shard *s, const struct vfm_packet *packet, st
 	j->counts.tier[j->run ? JIT_SCALAR : JIT_INTERP]++;
 }
 
-#ifdef __x86_64__
-_Static_assert(sizeof(struct vfm_packet) == 24 && offsetof(struct vfm_packet, len) == 8 && offsetof(struct vfm_packet, input) == 12,
-	       "three 64-bit words a packet: data, len and input, time");
-
-/* 16 packets are 6 registers of words; each of the first two kinds is picked out of them. */
-__attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
-{
-	const __m512i data01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), data2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
-	const __m512i len01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), len2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
-	const uint8_t *at = (const uint8_t *)packets;
-	__m256i len[2], input[2];
-
-	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
-		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
-		__m512i data = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, data01, w1), data2, w2);
-		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, len01, w1), len2, w2);
-
-		_mm512_store_si512(args->data + 8 * half, data);
-		len[half] = _mm512_cvtepi64_epi32(lens);
-		input[half] = _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32));
-	}
-	/* Whole vectors, as they are read: a load waits for two stores that it spans. */
-	_mm512_store_si512(args->len, _mm512_inserti64x4(_mm512_castsi256_si512(len[0]), len[1], 1));
-	_mm512_store_si512(args->input, _mm512_inserti64x4(_mm512_castsi256_si512(input[0]), input[1], 1));
-}
-
-/* Are all of them one shard? Then the latest of the packets' times is all it needs. */
-__attribute__((target("avx512f"))) static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
-{
-	const __m512i time01 = _mm512_setr_epi64(2, 5, 8, 11, 14, 0, 0, 0), time2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 9, 12, 15);
-	const __m512i one = _mm512_set1_epi64((int64_t)(uintptr_t)shards[0]);
-	const uint8_t *at = (const uint8_t *)packets;
-	__m512i latest = _mm512_setzero_si512();
-
-	if (_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards), one) ||
-	    _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards + 8), one))
-		return false;
-	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
-		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
-
-		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, time01, w1), time2, w2));
-	}
-	if (_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)shards[0]->clock_us)))
-		shard_set_time(shards[0], _mm512_reduce_max_epu64(latest));
-	return true;
-}
-
-_Static_assert(sizeof(struct vfm_result) == 16 && offsetof(struct vfm_result, error) == 8, "a value, then the error");
-
-/* Sixteen values without errors. */
-__attribute__((target("avx512f"))) static void store_results(const struct vec_args *args, struct vfm_result *results)
-{
-	const __m512i spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
-
-	for (unsigned i = 0; i < VEC_LANES; i += 4) {
-		__m512i four = _mm512_cvtepu32_epi64(_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(args->out + i))));
-
-		_mm512_storeu_si512(results + i, _mm512_maskz_permutexvar_epi64(0x55, spread, four));
-	}
-}
-#else
-static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
-{
-	(void)packets;
-	(void)shards;
-	return false;
-}
-
-static void store_results(const struct vec_args *args, struct vfm_result *results)
-{
-	(void)args;
-	(void)results;
-}
-
-static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
-{
-	(void)packets;
-	(void)args;
-}
-#endif
-
-static uint32_t run_lanes(const struct jit *j, uint32_t n, const struct vfm_packet *packets, struct vec_args *args)
-{
-	struct vfm_packet some[VEC_LANES]; /* what is not there is not read */
-
-	if (n == VEC_LANES)
-		fill_lanes(packets, args);
-	if (n < j->lanes)
-		packets = memcpy(some, packets, n * sizeof(*packets));
-	for (uint32_t i = 0; i < n && n < VEC_LANES; i++) {
-		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
-		args->len[i] = packets[i].len;
-		args->input[i] = packets[i].input;
-	}
-	return j->run_lanes(args, (1u << n) - 1, packets);
-}
-
-/* The clocks of all, where no packet's verdict looks at them. */
-static void set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
-{
-	uint64_t latest = packets[0].time_us;
-	bool one = true;
-
-	for (uint32_t i = 1; i < n; i++) {
-		one &= shards[i] == shards[0];
-		latest = packets[i].time_us > latest ? packets[i].time_us : latest;
-	}
-	if (one)
-		shard_set_time(shards[0], latest);
-	for (uint32_t i = 0; i < n && !one; i++)
-		shard_set_time(shards[i], packets[i].time_us);
-}
-
 /* Packets one after another: in the machine code's own loop as far as they are long enough for it. hinted: of each, or NULL. */
 static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 			 const struct jit_hinted *hinted, struct vfm_result *results)
@@ -415,7 +307,7 @@ static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *pac
 	struct jit_env env = {.end = packets + n, .parsed = JIT_NOTHING_PARSED, .hint_table = hinted ? j->hint.table : JIT_NO_HINT};
 
 	if (j->loop && !j->loop_sets_times)
-		set_times(n, packets, shards);
+		jit_set_times(n, packets, shards);
 	for (uint32_t i = 0; i < n; i++) {
 		if (j->loop) {
 			env.shards = shards + i;
@@ -429,48 +321,17 @@ static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *pac
 	j->counts.tier[j->run ? JIT_SCALAR : JIT_INTERP] += n;
 }
 
-/* Fetches the entries of the packets that are still to be run. */
-static void hint_left(struct jit *j, uint32_t left, const struct vfm_packet *packets, struct shard *const *shards)
+/* Packets in lanes as far as possible, the others one by one in order. */
+static void run_in_lanes(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+			 struct vfm_result *results)
 {
-	struct jit_hinted hinted[VEC_LANES];
-	struct vfm_packet some[VEC_LANES];
-	struct shard *theirs[VEC_LANES];
-	uint32_t n = 0;
+	struct jit_lanes_counts c = jit_lanes_run(&j->lanes, n, packets, shards, results);
 
-	for (; left; left &= left - 1) {
-		some[n] = packets[__builtin_ctz(left)];
-		theirs[n++] = shards[__builtin_ctz(left)];
-	}
-	jit_hint_burst(&j->hint, n, some, theirs, hinted);
-}
-
-/* At most j->lanes packets: together as far as possible, what is left one by one in order. */
-static void burst_lanes(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
-			struct vfm_result *results)
-{
-	struct vec_args args;
-	uint32_t left = run_lanes(j, n, packets, &args);
-
-	if (left == 0 && n == VEC_LANES && set_time_of_one_shard(packets, shards)) {
-		store_results(&args, results);
-		j->counts.tier[j->tier] += n;
-		return;
-	}
-	if (j->hint.run) {
-		hint_left(j, left, packets, shards);
-		if (2 * (uint32_t)__builtin_popcount(left) > n)
-			j->alone = ALONE_PACKETS;
-	}
-	for (uint32_t i = 0; i < n; i++) {
-		if (left >> i & 1) {
-			run_one(j, shards[i], &packets[i], &results[i]);
-			continue;
-		}
-		shard_set_time(shards[i], packets[i].time_us);
-		results[i] = (struct vfm_result){args.out[i], VFM_SUCCESS};
-	}
-	j->counts.tier[j->tier] += n - (uint32_t)__builtin_popcount(left);
-	j->counts.tier[JIT_SCALAR] += (uint32_t)__builtin_popcount(left);
+	j->counts.tier[j->tier] += n - c.left;
+	j->counts.tier[JIT_SCALAR] += c.left;
+	j->counts.continued += c.continued;
+	if (2 * c.idle > n)
+		j->alone = ALONE_PACKETS;
 }
 
 static uint32_t at_most(uint32_t n, uint32_t most)
@@ -479,7 +340,8 @@ static uint32_t at_most(uint32_t n, uint32_t most)
 }
 
 /* Headers, then entries, are fetched for one group of packets while the one before it runs. */
-static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards, struct vfm_result *results)
+static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		      struct vfm_result *results)
 {
 	struct jit_hinted hinted[2][JIT_HINT_MOST]; /* of this group and of the next, in turn */
 	uint32_t group = at_most(n, JIT_HINT_MOST), turn = 0;
@@ -489,9 +351,11 @@ static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packet
 		const struct vfm_packet *after = packets + i + group;
 
 		next = at_most(n - i - group, JIT_HINT_MOST);
-		for (const struct vfm_packet *p = after + next, *end = packets + at_most(n, i + group + 2 * JIT_HINT_MOST); p < end; p++)
+		for (const struct vfm_packet *p = after + next, *end = packets + at_most(n, i + group + 2 * JIT_HINT_MOST); p < end;
+		     p++)
 			__builtin_prefetch(p->data);
-		known[turn ^ 1] = j->hint.run && next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
+		known[turn ^ 1] =
+			j->hint.run && next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
 		run_in_order(j, group, packets + i, shards + i, known[turn] ? hinted[turn] : NULL, results + i);
 	}
 	j->alone -= at_most(n, j->alone);
@@ -501,13 +365,11 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 {
 	uint32_t i = 0;
 
-	while (j->run_lanes && n - i >= FEWEST_LANES && !j->alone) {
-		uint32_t lanes = n - i < j->lanes ? n - i : j->lanes;
+	while (j->lanes.run && n - i >= FEWEST_LANES && !j->alone) {
+		uint32_t some = n - i < JIT_LANES_AHEAD ? n - i : JIT_LANES_AHEAD;
 
-		for (uint32_t k = i + lanes; k < n && k < i + 2 * j->lanes; k++)
-			__builtin_prefetch(packets[k].data);
-		burst_lanes(j, lanes, packets + i, shards + i, results + i);
-		i += lanes;
+		run_in_lanes(j, some, packets + i, shards + i, results + i);
+		i += some;
 	}
 	run_alone(j, n - i, packets + i, shards + i, results + i);
 }

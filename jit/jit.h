@@ -20,9 +20,11 @@ enum jit_tier {
 
 struct jit;
 
-/* Packets run by each tier since jit_new(); fallback: given back to the interpreter by code that was compiled. */
+/* Packets run by each tier since jit_new(): by the one that found the verdict. continued: of tier[JIT_SCALAR], those that were begun together with
+ * others. fallback: given back to the interpreter by code that was compiled. */
 struct jit_counts {
 	uint64_t tier[JIT_TIERS];
+	uint64_t continued;
 	uint64_t fallback;
 };
 

@@ -7,7 +7,7 @@
  *     probe.c     what the code calls for tables                          headers.c   and for headers
  *     moves.c     values to where they are wanted, all at once            x86_loop.c, arm64_loop.c   a body that runs packet after packet
  *     exec.c      executable memory, perf map                             jit.c     the API
- *     vec_parts.h  many packets at once
+ *     vec_parts.h  many packets at once                                   lanes.c   bursts in it, and the packets that it leaves
  *     hint.c      the entry that a packet looks at first, to be prefetched     arm64.c   the same to arm64, arm64_encode.c its instructions
  */
 #ifndef JIT_PARTS_H
@@ -27,7 +27,7 @@ struct jit_hinted {
 	uint64_t key;
 	struct table_bucket *home;
 };
-#define JIT_NO_HINT UINT64_MAX
+#define JIT_NO_HINT        UINT64_MAX
 #define JIT_NOTHING_PARSED ((const uint8_t *)(uintptr_t)1)
 
 /* What compiled code is given beside the packet. Offsets are in the code. */
@@ -49,6 +49,7 @@ struct jit_env {
 	const struct jit_hinted *hinted; /* of the packet after this one */
 	struct vfm_result *results;
 	const struct vfm_packet *end;
+	const uint32_t *lane; /* of the packet after this one, in vec_args.live[0] */
 };
 
 /* In two registers: how both calling conventions return a pair. */
@@ -217,10 +218,11 @@ enum jit_loop_shards {
 /* A body that runs packet after packet. */
 struct jit_loop {
 	bool calls;
-	uint32_t saved, n_slots;    /* of places */
-	uint32_t guard;             /* it stops at a packet that is shorter */
+	uint32_t saved, n_slots; /* of places */
+	uint32_t guard;          /* it stops at a packet that is shorter */
 	enum jit_loop_shards shards;
 	bool input, insns, updates; /* sets these fields of env: to the packet's input, to 0 */
+	bool lanes;                 /* moves env->lane on */
 	uint32_t head, stop;        /* labels */
 };
 
@@ -258,6 +260,8 @@ struct jit_target {
 	void (*count)(struct jit_buf *b, bool calls, uint32_t offset, uint32_t imm, uint32_t limit, uint32_t label);
 	void (*length)(struct jit_buf *b, bool calls, uint8_t d);
 	void (*data)(struct jit_buf *b, bool calls, uint8_t d);
+	/* d = 32 bits at [base + offset], in the CPU's byte order. NULL: no lanes. */
+	void (*load32)(struct jit_buf *b, uint8_t d, uint8_t base, uint32_t offset);
 	/* d = address of the struct jit_env */
 	void (*env)(struct jit_buf *b, bool calls, uint8_t d);
 	/* Jump to label if (a cond s), cond being VFM_OP_JEQ and so on. */
@@ -318,22 +322,68 @@ int jit_gen_loop(const struct ir *ir, const uint8_t *needed, const struct jit_ta
 /* Does the program look at its shard, so that packets' shards matter? */
 bool jit_uses_shard(const struct ir *ir, const uint8_t *needed);
 
+/* ---- continuations: scalar code that goes on where lanes left the region (vec_leave.c) ---- */
+#define JIT_MAX_CONTINUATIONS 8
+#define JIT_MAX_LIVE          8  /* values handed on to one */
+#define JIT_MAX_RELOADS       16 /* values that one loads again */
+
+enum jit_key { JIT_KEY_UNKNOWN, JIT_KEY_IN_PACKET, JIT_KEY_HANDED_ON };
+
+struct jit_continuation {
+	uint32_t block; /* it goes on from */
+	uint32_t n_live, n_reloads;
+	uint32_t live[JIT_MAX_LIVE]; /* values, those of the block's parameters included */
+	uint32_t reload[JIT_MAX_RELOADS];
+	uint8_t slot[JIT_MAX_LIVE]; /* of each in vec_args.live */
+	/* Where its first table instruction's key is, if it is known before, and the table's dense index. */
+	enum jit_key key;
+	uint32_t key_at; /* offset in the packet; index into live */
+	uint32_t key_bytes;
+	uint32_t table;
+};
+
+struct jit_continuations {
+	uint32_t n, n_live; /* of all together */
+	struct jit_continuation at[JIT_MAX_CONTINUATIONS];
+	uint32_t known;   /* packets are at least this long */
+	uint8_t *reached; /* [block] by some of them; heap, while code is made */
+	uint8_t *needed;  /* [value] likewise */
+};
+
 /* ---- many packets at once ---- */
 #define VEC_LANES JIT_LANES
+#define VEC_SLOTS 16
 
-/* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was found; returns the others, which
- * are to be run one by one from their start. All arrays are 64-byte aligned. */
+/* How a packet goes on. */
+enum { VEC_BY_VERDICT, VEC_BY_RESTART, VEC_BY_FIRST };
+
+/* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was found; returns the others. With
+ * continuations by[i] is what lane i goes on by, VEC_BY_FIRST + its continuation where it has one, whose values are
+ * live[slot][i], and bit i of leave[k] is set. All arrays of lanes are 64-byte aligned. */
 struct vec_args {
 	uint64_t data[VEC_LANES];
 	uint32_t len[VEC_LANES];
 	uint32_t input[VEC_LANES];
 	uint32_t out[VEC_LANES];
 	struct vfm_packet mended[VEC_LANES]; /* the code's own */
+	uint32_t by[VEC_LANES];
+	uint32_t live[VEC_SLOTS][VEC_LANES];
+	uint32_t leave[JIT_MAX_CONTINUATIONS];
 } __attribute__((aligned(64)));
+/* Where a lane's number in another array is, as seen from live[0]. */
+#define VEC_FROM_LIVE(array) ((uint32_t)offsetof(struct vec_args, array) - (uint32_t)offsetof(struct vec_args, live))
 typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active, const struct vfm_packet *packets);
 
+/* What jit_vec() makes. */
+struct jit_vec_code {
+	struct jit_buf lanes;
+	struct jit_buf onward; /* a jit_loop_fn over packets none of which is to be run from its start; empty: no continuations */
+	struct jit_continuations continuations;
+};
+void jit_vec_code_fini(struct jit_vec_code *c);
+
 /* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
-int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_buf *b);
+int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_vec_code *out);
 
 /* ---- table instructions, called by code (probe.c); index is dense ---- */
 uint64_t jit_table_load(struct jit_env *env, uint64_t index, uint64_t key);
@@ -369,6 +419,8 @@ struct jit_hint {
 #define JIT_FEWEST_ENTRIES 8192u
 /* For tests: hints for tables that hold fewer. */
 void jit_hint_from(struct jit *j, uint32_t fewest_entries);
+/* The shard's table, NULL: there is none that is worth a prefetch. */
+const struct table *jit_hint_table(const struct jit_hint *h, const struct shard *s, uint32_t table);
 /* Code to be run as h->run; ir has been through jit_cse(). 0; -ENOTSUP: no tables, or loops; -ENOMEM. */
 int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hint *h, struct jit_buf *b);
 /* The keys of the packets' first table instructions, if those are on h->table; else any. An error: the packet ends in one before, or is
@@ -380,5 +432,28 @@ void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet
  * filled. h->run is not NULL. */
 bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 		    struct jit_hinted *hinted);
+
+/* ---- lanes.c: bursts in the vector code ---- */
+#define JIT_LANES_AHEAD 32 /* packets */
+
+struct jit_lanes {
+	jit_vec_fn run; /* NULL: no vector code */
+	uint32_t lanes; /* packets that it takes */
+	jit_fn restart; /* the whole program */
+	jit_loop_fn onward;
+	struct jit_continuations continuations;
+	const struct jit_hint *hint;
+};
+
+/* Packets that lanes left; of them those continued; those for which lanes found neither a verdict nor the entry to fetch. */
+struct jit_lanes_counts {
+	uint32_t left, continued, idle;
+};
+
+/* Sets the clocks of n packets' shards, where no verdict looks at them. */
+void jit_set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards);
+/* Runs 1 .. JIT_LANES_AHEAD packets on their shards, in order as far as anyone can tell. */
+struct jit_lanes_counts jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets,
+				      struct shard *const *shards, struct vfm_result *results);
 
 #endif

@@ -111,8 +111,15 @@ static uint8_t result(const struct vec *v, uint32_t id)
 	return v->places.at[id].reg == JIT_NO_REG ? scratch(v, 0) : v->places.at[id].reg;
 }
 
+static uint32_t live_offset(const struct vec *v, uint32_t id)
+{
+	return (uint32_t)offsetof(struct vec_args, live) + (v->slot[id] - 1u) * (uint32_t)sizeof(uint32_t[VEC_LANES]);
+}
+
 static void put(struct vec *v, uint32_t id, uint8_t r)
 {
+	if (v->slot[id])
+		v->isa->store_args(v->b, live_offset(v, id), r);
 	if (v->places.at[id].reg == JIT_NO_REG && v->places.at[id].slot != JIT_NO_SLOT)
 		v->isa->store(v->b, v->places.at[id].slot * v->isa->bytes, r);
 }
@@ -313,13 +320,28 @@ static void reserve_mask(struct vec *v, uint32_t block)
 	v->mask_at[block] = (uint16_t)(1 + v->n_pool + word);
 }
 
+static int32_t leave_offset(uint32_t continuation)
+{
+	return (int32_t)(offsetof(struct vec_args, leave) + sizeof(uint32_t) * continuation);
+}
+
+/* The lanes in the register go to a block outside. */
+static void leave(struct vec *v, uint32_t block, uint8_t mask)
+{
+	uint8_t by = v->leave_by[block];
+
+	mask_or(v->b, VEC_LEFT, mask);
+	if (by)
+		x86_rm(v->b, false, 0x09, mask, RDI, leave_offset(by - 1u));
+}
+
 /* The lanes in the register go to the block. */
 static void give(struct vec *v, uint32_t block, uint8_t mask)
 {
 	bool first = v->mask_at[block] == 0;
 
 	if (v->state[block] != VEC_INSIDE) {
-		mask_or(v->b, VEC_LEFT, mask);
+		leave(v, block, mask);
 		return;
 	}
 	if (is_plain_return(v, block)) {
@@ -334,26 +356,45 @@ static void give(struct vec *v, uint32_t block, uint8_t mask)
 		(first ? mask_store : mask_or_stack)(v->b, word_offset(v, v->mask_at[block] - 1 - v->n_pool), mask);
 }
 
+/* The parameter of a block inside is the argument, in the lanes of the mask. */
+static void pass(struct vec *v, uint32_t param, struct evex_src arg, uint8_t mask)
+{
+	const struct jit_place *p = &v->places.at[param];
+
+	if (p->reg != JIT_NO_REG) {
+		v->isa->blend(v, p->reg, arg, mask);
+		return;
+	}
+	v->isa->move(v->b, scratch(v, 0), operand(v, param));
+	v->isa->blend(v, scratch(v, 0), arg, mask);
+	v->isa->store(v->b, p->slot * v->isa->bytes, scratch(v, 0));
+}
+
+/* The parameter of a block outside is handed on as the argument, in the lanes of the mask. */
+static void hand_on(struct vec *v, uint32_t param, struct evex_src arg, uint8_t mask)
+{
+	uint32_t begun = 1u << v->slot[param];
+
+	if (v->slots_begun & begun) {
+		v->isa->load_args(v->b, scratch(v, 0), live_offset(v, param));
+		v->isa->blend(v, scratch(v, 0), arg, mask);
+	} else {
+		v->isa->move(v->b, scratch(v, 0), arg);
+	}
+	v->slots_begun |= begun;
+	v->isa->store_args(v->b, live_offset(v, param), scratch(v, 0));
+}
+
 /* Arguments of the edge, in the lanes of the mask; then the lanes go along it. */
 static void take_edge(struct vec *v, const struct ir_succ *s, uint8_t mask)
 {
 	const struct ir_block *to = &v->ir->blocks[s->block];
 
-	for (uint32_t i = 0; i < to->n_params && v->state[s->block] == VEC_INSIDE; i++) {
+	for (uint32_t i = 0; i < to->n_params; i++) {
 		uint32_t param = to->first + i;
-		const struct jit_place *p = &v->places.at[param];
-		struct evex_src arg;
 
-		if (!v->needed[param])
-			continue;
-		arg = operand(v, v->ir->args[s->args + i]);
-		if (p->reg != JIT_NO_REG) {
-			v->isa->blend(v, p->reg, arg, mask);
-		} else {
-			v->isa->move(v->b, scratch(v, 0), operand(v, param));
-			v->isa->blend(v, scratch(v, 0), arg, mask);
-			put(v, param, scratch(v, 0));
-		}
+		if (v->needed[param])
+			(v->state[s->block] == VEC_INSIDE ? pass : hand_on)(v, param, operand(v, v->ir->args[s->args + i]), mask);
 	}
 	give(v, s->block, mask);
 }
@@ -390,6 +431,9 @@ static void emit_block(struct vec *v, uint32_t block)
 		mask_load(v->b, mask, word_offset(v, at - 1 - v->n_pool));
 		v->word_used[at - 1 - v->n_pool] = 0;
 	}
+	for (uint32_t id = b->first; id < b->first + b->n_params; id++)
+		if (v->slot[id])
+			v->isa->store_args(v->b, live_offset(v, id), in_reg(v, id, scratch(v, 0)));
 	for (uint32_t id = b->first + b->n_params; id < b->first + b->n_values; id++)
 		if (v->needed[id] && v->ir->values[id].op != IR_CONST)
 			compute(v, id, mask);
@@ -434,8 +478,26 @@ static void emit_entry(struct vec *v, uint32_t frame)
 	mask_move(b, VEC_LEFT, VEC_NO);
 	mask_move(b, VEC_OWN, VEC_YES);
 	mask_store(b, v->words_offset, VEC_OWN);
+	for (uint32_t k = 0; k < v->continuations->n; k++) {
+		x86_rm(b, false, 0xc7, 0, RDI, leave_offset(k)); /* mov [rdi + ...], 0 */
+		x86_word32(b, 0);
+	}
 	if (v->n_windows)
 		vec_load_windows(v, v->exit);
+}
+
+/* By what each lane goes on. */
+static void tell_lanes(struct vec *v)
+{
+	uint8_t by = scratch(v, 0);
+
+	v->isa->op(v->b, EVEX_PXORD, by, by, reg(by));
+	v->isa->blend(v, by, number(v, VEC_BY_RESTART), VEC_LEFT);
+	for (uint32_t k = 0; k < v->continuations->n; k++) {
+		x86_rm(v->b, false, 0x8b, VEC_YES, RDI, leave_offset(k));
+		v->isa->blend(v, by, number(v, VEC_BY_FIRST + k), VEC_YES);
+	}
+	v->isa->store_args(v->b, offsetof(struct vec_args, by), by);
 }
 
 static void emit_exit(struct vec *v, uint32_t frame)
@@ -443,6 +505,8 @@ static void emit_exit(struct vec *v, uint32_t frame)
 	struct jit_buf *b = v->b;
 
 	jit_place_label(b, v->exit);
+	if (v->continuations->n)
+		tell_lanes(v);
 	for (uint32_t i = 0; i < v->n_accumulated; i++)
 		v->isa->result(v, number(v, v->accumulated[i]), accumulators[i]);
 	v->isa->leave(b);
@@ -488,33 +552,85 @@ static void emit(struct vec *v)
 		jit_x86_link(v->b);
 }
 
-int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_buf *b)
+static bool has_key(const struct jit_continuations *c)
+{
+	for (uint32_t k = 0; k < c->n; k++)
+		if (c->at[k].key != JIT_KEY_UNKNOWN)
+			return true;
+	return false;
+}
+
+/* The region, its continuations, then its code; own: room for a copy of what changes of the form. */
+static int make(struct vec *v, struct ir *own, const uint8_t *needed, struct jit_vec_code *out)
+{
+	struct ir *ir = v->ir;
+	int err = vec_region(v, needed);
+
+	if (!err)
+		err = vec_find_continuations(v, needed);
+	if (!err && !v->finds_verdicts && !has_key(&out->continuations))
+		err = -ENOTSUP;
+	if (err)
+		return err;
+	memcpy(own->values, ir->values, ir->n_values * sizeof(*own->values));
+	memcpy(own->blocks, ir->blocks, ir->n_blocks * sizeof(*own->blocks));
+	memcpy(own->args, ir->args, ir->n_args * sizeof(*own->args));
+	v->ir = own;
+	err = vec_plan(v);
+	if (!err && out->continuations.n)
+		err = vec_onward(ir, &out->continuations, &jit_x86, &out->onward);
+	if (!err)
+		err = jit_alloc(v->ir, v->needed, &v->isa->values, true, NULL, &v->places);
+	if (!err)
+		emit(v);
+	return !err && v->b->failed ? -ENOMEM : err;
+}
+
+int jit_vec(struct ir *ir, const uint8_t *needed, enum jit_tier tier, uint32_t insn_limit, struct jit_vec_code *out)
 {
 	struct vec v = {.ir = ir,
 			.isa = tier == JIT_AVX512 ? &vec_avx512 : &vec_avx2,
-			.b = b,
-			.insn_limit = insn_limit,
-			.mask_words = ir->n_blocks};
-	int err = -ENOMEM;
+			.b = &out->lanes,
+			.continuations = &out->continuations,
+			.insn_limit = insn_limit};
+	int err = vec_split(ir, needed);
+	struct ir own = *ir;
 
+	if (err)
+		return err;
+	own.values = malloc((ir->n_values + 1ul) * sizeof(*own.values));
+	own.blocks = malloc(ir->n_blocks * sizeof(*own.blocks));
+	own.args = malloc((ir->n_args + VEC_SLOTS) * sizeof(*own.args));
+	v.mask_words = ir->n_blocks;
 	v.state = calloc(ir->n_blocks, 1);
 	v.needed = calloc(ir->n_values + 1ul, 1);
 	v.mask_at = calloc(ir->n_blocks, sizeof(*v.mask_at));
 	v.word_used = calloc(ir->n_blocks + 1ul, 1);
 	v.insns = calloc(ir->n_blocks, sizeof(*v.insns));
-	if (v.insns && v.state && v.needed && v.mask_at && v.word_used)
-		err = vec_region(&v, needed);
-	if (!err)
-		err = jit_alloc(v.ir, v.needed, &v.isa->values, true, NULL, &v.places);
-	if (!err)
-		emit(&v);
-	if (!err && b->failed)
-		err = -ENOMEM;
+	v.leave_by = calloc(ir->n_blocks, 1);
+	v.slot = calloc(ir->n_values + 1ul, 1);
+	err = -ENOMEM;
+	if (own.values && own.blocks && own.args && v.insns && v.state && v.needed && v.mask_at && v.word_used && v.leave_by &&
+	    v.slot)
+		err = make(&v, &own, needed, out);
+	free(own.values);
+	free(own.blocks);
+	free(own.args);
 	free(v.state);
 	free(v.insns);
 	free(v.needed);
 	free(v.mask_at);
 	free(v.word_used);
 	free(v.places.at);
+	free(v.leave_by);
+	free(v.slot);
 	return err;
+}
+
+void jit_vec_code_fini(struct jit_vec_code *c)
+{
+	jit_buf_fini(&c->lanes);
+	jit_buf_fini(&c->onward);
+	free(c->continuations.reached);
+	free(c->continuations.needed);
 }

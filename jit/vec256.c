@@ -17,11 +17,20 @@ static struct evex_src reg(uint8_t r)
 static void op(struct jit_buf *b, enum evex_op op, uint8_t d, uint8_t a, struct evex_src s)
 {
 	static const enum vex_op same[] = {
-		[EVEX_PADDD] = VEX_PADDD,   [EVEX_PSUBD] = VEX_PSUBD, [EVEX_PMULLD] = VEX_PMULLD, [EVEX_PANDD] = VEX_PAND,
-		[EVEX_PORD] = VEX_POR,      [EVEX_PXORD] = VEX_PXOR,  [EVEX_PSLLVD] = VEX_PSLLVD, [EVEX_PSRLVD] = VEX_PSRLVD,
-		[EVEX_PSHUFB] = VEX_PSHUFB, [EVEX_PADDQ] = VEX_PADDQ,
-		[EVEX_PUNPCKLDQ] = VEX_PUNPCKLDQ, [EVEX_PUNPCKHDQ] = VEX_PUNPCKHDQ,
-		[EVEX_PUNPCKLQDQ] = VEX_PUNPCKLQDQ, [EVEX_PUNPCKHQDQ] = VEX_PUNPCKHQDQ,
+		[EVEX_PADDD] = VEX_PADDD,
+		[EVEX_PSUBD] = VEX_PSUBD,
+		[EVEX_PMULLD] = VEX_PMULLD,
+		[EVEX_PANDD] = VEX_PAND,
+		[EVEX_PORD] = VEX_POR,
+		[EVEX_PXORD] = VEX_PXOR,
+		[EVEX_PSLLVD] = VEX_PSLLVD,
+		[EVEX_PSRLVD] = VEX_PSRLVD,
+		[EVEX_PSHUFB] = VEX_PSHUFB,
+		[EVEX_PADDQ] = VEX_PADDQ,
+		[EVEX_PUNPCKLDQ] = VEX_PUNPCKLDQ,
+		[EVEX_PUNPCKHDQ] = VEX_PUNPCKHDQ,
+		[EVEX_PUNPCKLQDQ] = VEX_PUNPCKLQDQ,
+		[EVEX_PUNPCKHQDQ] = VEX_PUNPCKHQDQ,
 	};
 
 	vex_op(b, same[op], d, a, s);
@@ -71,6 +80,11 @@ static void compare(const struct vec *v, uint8_t cond, uint8_t a, struct evex_sr
 static void load_args(struct jit_buf *b, uint8_t d, uint32_t offset)
 {
 	vex_load(b, d, RDI, (int32_t)offset);
+}
+
+static void store_args(struct jit_buf *b, uint32_t offset, uint8_t s)
+{
+	vex_store(b, RDI, (int32_t)offset, s);
 }
 
 static uint8_t lengths(struct jit_buf *b, uint8_t d)
@@ -148,6 +162,7 @@ const struct vec_isa vec_avx2 = {
 	.result = result,
 	.compare = compare,
 	.load_args = load_args,
+	.store_args = store_args,
 	.lengths = lengths,
 	.address = address,
 	.gather = gather,

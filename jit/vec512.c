@@ -43,6 +43,11 @@ static void load_args(struct jit_buf *b, uint8_t d, uint32_t offset)
 	evex_load_from(b, d, RDI, (int32_t)offset);
 }
 
+static void store_args(struct jit_buf *b, uint32_t offset, uint8_t s)
+{
+	evex_store_to(b, RDI, (int32_t)offset, s);
+}
+
 static uint8_t lengths(struct jit_buf *b, uint8_t d)
 {
 	(void)b;
@@ -96,9 +101,7 @@ static void enter(struct jit_buf *b)
 
 static void leave(struct jit_buf *b)
 {
-	x86_rr(b, true, 0x81, 0, RDI); /* add rdi, imm32 */
-	x86_word32(b, offsetof(struct vec_args, out));
-	evex_store_at(b, RDI, RESULTS);
+	store_args(b, offsetof(struct vec_args, out), RESULTS);
 }
 
 static const uint8_t values[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -122,6 +125,7 @@ const struct vec_isa vec_avx512 = {
 	.result = result,
 	.compare = compare,
 	.load_args = load_args,
+	.store_args = store_args,
 	.lengths = lengths,
 	.address = address,
 	.gather = gather,

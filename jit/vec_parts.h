@@ -1,6 +1,8 @@
 /* vec_parts.h: between the files of the vector code. Not for others.
  *
  *     vec_load.c    windows of the packets into lanes
+ *     vec_split.c   blocks cut where lanes end                                      vec_leave.c  what is handed on from there
+ *     vec_onward.c  the continuations' code
  *     vec_region.c  what runs in lanes, and what of the packets is loaded first     vec.c      its code, lanes of any number
  *     vec512.c      16 lanes in AVX-512 registers                                   vec256.c   8 lanes in AVX2 registers
  */
@@ -33,6 +35,12 @@ struct vec {
 	uint32_t window_start[VEC_MAX_WINDOWS]; /* packet offset */
 	uint32_t n_windows;
 	uint32_t guard; /* packets this long, at least */
+	bool finds_verdicts;
+	/* How lanes leave. */
+	struct jit_continuations *continuations;
+	uint8_t *leave_by;    /* [block] 1 + continuation; 0: none */
+	uint8_t *slot;        /* [value] 1 + where it is handed on; 0: it is not */
+	uint32_t slots_begun; /* bit s: some lanes' value is in slot s - 1 */
 	/* Masks of blocks to come: where (0: none yet; 1 .. POOL: register; above: stack word). */
 	uint16_t *mask_at; /* [block] */
 	bool pool_used[VEC_MAX_POOL];
@@ -77,6 +85,8 @@ struct vec_isa {
 	void (*compare)(const struct vec *v, uint8_t cond, uint8_t a, struct evex_src s, uint8_t mask);
 	/* d = field of the arguments at an offset. */
 	void (*load_args)(struct jit_buf *b, uint8_t d, uint32_t offset);
+	/* The field = s. */
+	void (*store_args)(struct jit_buf *b, uint32_t offset, uint8_t s);
 	/* The register with packets' lengths, with addresses of the lower or upper half of the lanes: maybe d, which is loaded. */
 	uint8_t (*lengths)(struct jit_buf *b, uint8_t d);
 	uint8_t (*address)(struct jit_buf *b, bool upper, uint8_t d);
@@ -101,11 +111,28 @@ extern const struct vec_isa vec_avx512, vec_avx2;
 /* All windows, in all lanes; VEC_OWN is the mask of the lanes that there are and that are long enough, the others' windows hold anything.
  * r8: the packets, of all lanes. Jumps to the label if there are no lanes. Changes scratch registers, values' and rsi. */
 void vec_load_windows(struct vec *v, uint32_t no_lanes);
+/* ---- vec_split.c, vec_leave.c ---- */
+
+/* Cuts blocks where the region ends inside. 0 or -ENOMEM. */
+int vec_split(struct ir *ir, const uint8_t *needed);
+/* Can the value be had in a continuation: handed on, or loaded again? */
+bool vec_hands_on(const struct ir *ir, uint32_t v);
+/* Fills in v->continuations, but for slots and entries; after the region is found. 0 or -ENOMEM. */
+int vec_find_continuations(struct vec *v, const uint8_t *needed);
+
+/* ---- vec_onward.c ---- */
+
+/* Code that goes on with packets behind the lanes. 0; -ENOTSUP: no packet is long enough; -ENOMEM. */
+int vec_onward(const struct ir *ir, const struct jit_continuations *c, const struct jit_target *t, struct jit_buf *b);
 
 /* ---- vec_region.c ---- */
 
-/* Finds what runs in lanes and its windows; changes the ir. 0; -ENOTSUP: nothing to gain; -ENOMEM. */
+/* Finds what runs in lanes. 0 or -ENOTSUP: nothing to gain. */
 int vec_region(struct vec *v, const uint8_t *needed);
+/* What of it must be computed, its windows, slots of what is handed on; changes v->ir, whose args have room for VEC_SLOTS more. 0 or -ENOMEM. */
+int vec_plan(struct vec *v);
+/* Do lanes have the value? */
+bool vec_has(const struct ir *ir, uint32_t id);
 bool vec_takes(const struct ir *ir, uint32_t block, unsigned k);
 bool vec_undecided(const struct ir *ir, uint32_t block);
 /* The part of a load at a constant offset whose low 32 bits count. */

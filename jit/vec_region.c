@@ -20,7 +20,7 @@ static bool narrow(const struct ir_fact *f)
 	return f->hi <= UINT32_MAX;
 }
 
-static bool value_fits(const struct ir *ir, uint32_t id)
+bool vec_has(const struct ir *ir, uint32_t id)
 {
 	const struct ir_value *v = &ir->values[id];
 
@@ -81,7 +81,7 @@ static bool block_fits(const struct ir *ir, const uint8_t *needed, uint32_t bloc
 	if (b->header)
 		return false;
 	for (uint32_t id = b->first; id < b->first + b->n_values; id++)
-		if (needed[id] && !value_fits(ir, id))
+		if (needed[id] && !vec_has(ir, id))
 			return false;
 	if (b->term == IR_RET)
 		return narrow(&t[0]);
@@ -97,11 +97,10 @@ static void lead_to(struct vec *v, uint32_t block, uint64_t insns)
 		v->insns[block] = insns;
 }
 
-/* Follows the region from the entry. True if some verdict is found inside. */
+/* Follows the region from the entry. False: there is none. */
 static bool find_region(struct vec *v, const uint8_t *needed)
 {
 	const struct ir *ir = v->ir;
-	bool verdict = false;
 
 	lead_to(v, 0, 0);
 	for (uint32_t i = 0; i < ir->n_blocks; i++) {
@@ -113,12 +112,12 @@ static bool find_region(struct vec *v, const uint8_t *needed)
 		v->state[i] = block_fits(ir, needed, i) && v->insns[i] + b->insns <= v->insn_limit ? VEC_INSIDE : VEC_OUTSIDE;
 		if (v->state[i] == VEC_OUTSIDE)
 			continue;
-		verdict |= b->term == IR_RET;
+		v->finds_verdicts |= b->term == IR_RET;
 		for (unsigned k = 0; k < b->n_succs; k++)
 			if (vec_takes(ir, i, k))
 				lead_to(v, b->succ[k].block, v->insns[i] + b->insns);
 	}
-	return verdict && v->state[0] == VEC_INSIDE;
+	return v->state[0] == VEC_INSIDE;
 }
 
 static void need(struct vec *v, uint32_t id)
@@ -132,6 +131,8 @@ static void find_needed(struct vec *v)
 {
 	const struct ir *ir = v->ir;
 
+	for (uint32_t id = 0; id < ir->n_values; id++)
+		v->needed[id] = v->slot[id] != 0;
 	for (uint32_t i = ir->n_blocks; i-- > 0;) {
 		const struct ir_block *b = &ir->blocks[i];
 
@@ -140,8 +141,9 @@ static void find_needed(struct vec *v)
 		for (unsigned k = 0; k < b->n_succs; k++) {
 			const struct ir_block *to = &ir->blocks[b->succ[k].block];
 
+			/* Outside, parameters are needed that are handed on. */
 			for (uint32_t p = 0; p < to->n_params && vec_takes(ir, i, k); p++)
-				if (v->state[b->succ[k].block] == VEC_INSIDE && v->needed[to->first + p])
+				if (v->needed[to->first + p])
 					need(v, ir->args[b->succ[k].args + p]);
 		}
 		if (vec_undecided(ir, i) || b->term == IR_RET) {
@@ -264,16 +266,45 @@ static void prune_windows(struct vec *v)
 
 int vec_region(struct vec *v, const uint8_t *needed)
 {
-	int err;
-
 	if (!find_region(v, needed))
 		return -ENOTSUP;
 	v->guard = furthest_load(v);
-	if (v->guard > VFM_MAX_PACKET_BYTES)
-		return -ENOTSUP;
+	return v->guard > VFM_MAX_PACKET_BYTES ? -ENOTSUP : 0;
+}
+
+/* The values handed on, behind the arguments of edges, where there is room for them: what is done to those is done to them. */
+static void append_live(struct ir *ir, const struct jit_continuations *c)
+{
+	for (uint32_t k = 0; k < c->n; k++)
+		for (uint32_t i = 0; i < c->at[k].n_live; i++)
+			ir->args[ir->n_args++] = c->at[k].live[i];
+}
+
+static void give_slots(struct vec *v)
+{
+	struct jit_continuations *c = v->continuations;
+	const uint32_t *arg = &v->ir->args[v->ir->n_args - c->n_live];
+	uint8_t n = 0;
+
+	for (uint32_t k = 0; k < c->n; k++) {
+		v->leave_by[c->at[k].block] = (uint8_t)(k + 1);
+		for (uint32_t i = 0; i < c->at[k].n_live; i++, arg++) {
+			if (!v->slot[*arg])
+				v->slot[*arg] = ++n;
+			c->at[k].slot[i] = v->slot[*arg] - 1;
+		}
+	}
+}
+
+int vec_plan(struct vec *v)
+{
+	int err;
+
+	append_live(v->ir, v->continuations);
 	err = jit_cse_flat(v->ir, v->state);
 	if (err)
 		return err;
+	give_slots(v);
 	find_needed(v);
 	err = choose_windows(v);
 	if (!err)

@@ -237,6 +237,11 @@ static void load_indexed(struct jit_buf *b, bool calls, uint8_t d, unsigned byte
 	swap_bytes(b, bytes, d);
 }
 
+static void load32(struct jit_buf *b, uint8_t d, uint8_t base, uint32_t offset)
+{
+	x86_rm(b, false, 0x8b, d, base, (int32_t)offset);
+}
+
 static void load_env(struct jit_buf *b, bool calls, uint8_t d, uint32_t offset)
 {
 	x86_rm(b, true, 0x8b, d, env_reg(calls), (int32_t)offset);
@@ -375,6 +380,7 @@ const struct jit_target jit_x86 = {
 	.load = load,
 	.load_indexed = load_indexed,
 	.load_env = load_env,
+	.load32 = load32,
 	.load_shard = load_shard,
 	.count = count,
 	.length = length,

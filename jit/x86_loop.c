@@ -100,6 +100,10 @@ static void take_packet(struct jit_buf *b, const struct jit_loop *l)
 		x86_rm(b, false, 0x8b, RAX, r.packet, offsetof(struct vfm_packet, input));
 		store(b, RAX, r.env, offsetof(struct jit_env, input));
 	}
+	if (l->lanes) {
+		x86_rm(b, true, 0x83, 0, r.env, offsetof(struct jit_env, lane)); /* add [env + ...], 4 */
+		x86_byte(b, sizeof(uint32_t));
+	}
 	if (l->insns)
 		set_zero(b, r.env, offsetof(struct jit_env, insns));
 	if (l->updates)

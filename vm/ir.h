@@ -76,6 +76,7 @@ enum ir_op_flag {
 	X(PKTLEN, IR_F_RESULT | IR_F_PACKET, 0, "bytes present") \
 	X(INPUT, IR_F_RESULT | IR_F_PACKET, 0, "port the packet came in by") \
 	X(NOW, IR_F_RESULT | IR_F_TIME, 0, "packet time") \
+	X(HANDED, IR_F_IMM | IR_F_RESULT | IR_F_PACKET, 0, "32 bits that vector code hands on, at imm; only jit/ makes it") \
 	X(FLOW_LOAD, IR_F_UNARY | IR_F_READ, 0, "table [a]") \
 	X(FLOW_STORE, IR_F_A | IR_F_B | IR_F_UPDATE, 0, "table [a] = b") \
 	X(FLOW_ADD, IR_F_BINARY | IR_F_READ | IR_F_UPDATE, 0, "table [a] += b; the new value") \

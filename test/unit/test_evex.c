@@ -120,8 +120,8 @@ static void moves(void **state)
 		for (uint8_t g = 0; g < 16; g++) {
 			if (g % 8 == 4) /* neither rsp nor r12 */
 				continue;
-			evex_store_at(&code, g, d);
-			expect("vmovdqa64 zmmword ptr [%s], zmm%u", gprs[g], d);
+			evex_store_to(&code, g, 128, d);
+			expect("vmovdqa64 zmmword ptr [%s + 0x80], zmm%u", gprs[g], d);
 			evex_load_from(&code, d, g, 64);
 			expect("vmovdqa64 zmm%u, zmmword ptr [%s + 0x40]", d, gprs[g]);
 			for (uint8_t chunk = 1; chunk < 4 && d < 16; chunk++) { /* the others: see the GNU disassembler */

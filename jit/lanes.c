@@ -1,0 +1,319 @@
+/* lanes.c: bursts in the vector code, and what it leaves: packets go on one by one from where they left, or from their start.
+ *
+ * The vector code has no effects, so it runs for JIT_LANES_AHEAD packets before the first of them goes on; in between, the entries of
+ * tables that they look at first are on their way from memory.
+ */
+#include <stddef.h>
+#include <string.h>
+#ifdef __x86_64__
+#include <immintrin.h>
+#endif
+
+#include "jit/parts.h"
+#include "state/table_layout.h"
+#include "vm/vfm.h"
+
+struct group {
+	struct vec_args args;
+	uint32_t n;
+	uint32_t left, continued; /* lanes */
+	bool known;               /* hinted[] is filled */
+	struct jit_hinted hinted[VEC_LANES];
+};
+
+#ifdef __x86_64__
+_Static_assert(sizeof(struct vfm_packet) == 24 && offsetof(struct vfm_packet, len) == 8 && offsetof(struct vfm_packet, input) == 12,
+	       "three 64-bit words a packet: data, len and input, time");
+
+/* 16 packets are 6 registers of words; each of the first two kinds is picked out of them. */
+__attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+{
+	const __m512i data01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), data2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
+	const __m512i len01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), len2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
+	const uint8_t *at = (const uint8_t *)packets;
+	__m256i len[2], input[2];
+
+	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
+		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
+		__m512i data = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, data01, w1), data2, w2);
+		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, len01, w1), len2, w2);
+
+		_mm512_store_si512(args->data + 8 * half, data);
+		len[half] = _mm512_cvtepi64_epi32(lens);
+		input[half] = _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32));
+	}
+	/* Whole vectors, as they are read: a load waits for two stores that it spans. */
+	_mm512_store_si512(args->len, _mm512_inserti64x4(_mm512_castsi256_si512(len[0]), len[1], 1));
+	_mm512_store_si512(args->input, _mm512_inserti64x4(_mm512_castsi256_si512(input[0]), input[1], 1));
+}
+
+/* Are all of them one shard? Then the latest of the packets' times is all it needs. */
+__attribute__((target("avx512f"))) static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+{
+	const __m512i time01 = _mm512_setr_epi64(2, 5, 8, 11, 14, 0, 0, 0), time2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 9, 12, 15);
+	const __m512i one = _mm512_set1_epi64((int64_t)(uintptr_t)shards[0]);
+	const uint8_t *at = (const uint8_t *)packets;
+	__m512i latest = _mm512_setzero_si512();
+
+	if (_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards), one) ||
+	    _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards + 8), one))
+		return false;
+	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
+		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
+
+		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, time01, w1), time2, w2));
+	}
+	if (_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)shards[0]->clock_us)))
+		shard_set_time(shards[0], _mm512_reduce_max_epu64(latest));
+	return true;
+}
+
+_Static_assert(sizeof(struct vfm_result) == 16 && offsetof(struct vfm_result, error) == 8, "a value, then the error");
+
+/* Sixteen values without errors. */
+__attribute__((target("avx512f"))) static void store_results(const struct vec_args *args, struct vfm_result *results)
+{
+	const __m512i spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+
+	for (unsigned i = 0; i < VEC_LANES; i += 4) {
+		__m512i four = _mm512_cvtepu32_epi64(_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(args->out + i))));
+
+		_mm512_storeu_si512(results + i, _mm512_maskz_permutexvar_epi64(0x55, spread, four));
+	}
+}
+#else
+static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+{
+	(void)packets;
+	(void)shards;
+	return false;
+}
+
+static void store_results(const struct vec_args *args, struct vfm_result *results)
+{
+	(void)args;
+	(void)results;
+}
+
+static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+{
+	(void)packets;
+	(void)args;
+}
+#endif
+
+static void run_group(const struct jit_lanes *l, struct group *g, const struct vfm_packet *packets)
+{
+	struct vfm_packet some[VEC_LANES]; /* what is not there is not read */
+	struct vec_args *args = &g->args;
+
+	if (g->n == VEC_LANES)
+		fill_lanes(packets, args);
+	if (g->n < l->lanes)
+		packets = memcpy(some, packets, g->n * sizeof(*packets));
+	for (uint32_t i = 0; i < g->n && g->n < VEC_LANES; i++) {
+		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
+		args->len[i] = packets[i].len;
+		args->input[i] = packets[i].input;
+	}
+	g->left = l->run(args, (1u << g->n) - 1, packets);
+	g->continued = 0;
+	for (uint32_t k = 0; k < l->continuations.n; k++)
+		g->continued |= args->leave[k];
+}
+
+/* ---- entries of tables, before packets look at them ---- */
+
+/* The packet's key, if it has it. */
+static bool read_key(const struct jit_continuation *c, const struct vec_args *args, uint32_t lane, uint64_t *key)
+{
+	const uint8_t *at = (const uint8_t *)(uintptr_t)args->data[lane] + c->key_at;
+	uint32_t word;
+
+	if (c->key == JIT_KEY_HANDED_ON) {
+		*key = args->live[c->slot[c->key_at]][lane];
+		return true;
+	}
+	if (args->len[lane] < c->key_at + c->key_bytes)
+		return false;
+	if (c->key_bytes == sizeof(word)) {
+		memcpy(&word, at, sizeof(word));
+		*key = __builtin_bswap32(word);
+		return true;
+	}
+	*key = 0;
+	for (uint32_t i = 0; i < c->key_bytes; i++)
+		*key = *key << 8 | at[i];
+	return true;
+}
+
+/* Fetches what this continuation's lanes look at, where tables are large, and tells in hinted[] what is in the hints' table. Returns the lanes
+ * fetched for. */
+static uint32_t fetch_known(const struct jit_lanes *l, const struct jit_continuation *c, uint32_t lanes, struct group *g,
+			    struct shard *const *shards)
+{
+	const struct shard *last = NULL;
+	const struct table *t = NULL;
+	uint32_t fetched = 0;
+	uint64_t key;
+
+	for (; lanes; lanes &= lanes - 1) {
+		uint32_t lane = (uint32_t)__builtin_ctz(lanes);
+
+		if (shards[lane] != last) {
+			last = shards[lane];
+			t = jit_hint_table(l->hint, last, c->table);
+		}
+		if (!t || !read_key(c, &g->args, lane, &key))
+			continue;
+		if (c->table == l->hint->table)
+			g->hinted[lane] = (struct jit_hinted){key, table_prefetch_home(t, key)};
+		else
+			table_prefetch(t, key);
+		fetched |= 1u << lane;
+	}
+	return fetched;
+}
+
+/* Fetches what the program's hints know of these lanes' packets. */
+static void fetch_hinted(const struct jit_hint *h, uint32_t lanes, struct group *g, const struct vfm_packet *packets,
+			 struct shard *const *shards)
+{
+	struct jit_hinted hinted[VEC_LANES];
+	struct vfm_packet some[VEC_LANES];
+	struct shard *theirs[VEC_LANES];
+	uint32_t n = 0;
+
+	for (uint32_t left = lanes; left; left &= left - 1) {
+		some[n] = packets[__builtin_ctz(left)];
+		theirs[n++] = shards[__builtin_ctz(left)];
+	}
+	if (!jit_hint_burst(h, n, some, theirs, hinted))
+		return;
+	for (n = 0; lanes; lanes &= lanes - 1)
+		g->hinted[__builtin_ctz(lanes)] = hinted[n++];
+}
+
+/* Returns the lanes that gain nothing by it: no verdict, and no entry but what hints tell, which they tell without lanes too. */
+static uint32_t fetch(const struct jit_lanes *l, struct group *g, const struct vfm_packet *packets, struct shard *const *shards)
+{
+	const struct jit_continuations *all = &l->continuations;
+	uint32_t gain = ~g->left, unknown = g->left;
+
+	g->known = l->hint->run && g->left;
+	if (!g->known)
+		return 0;
+	memset(g->hinted, 0, sizeof(g->hinted));
+	for (uint32_t k = 0; k < all->n; k++) {
+		if (all->at[k].key == JIT_KEY_UNKNOWN || !g->args.leave[k])
+			continue;
+		gain |= fetch_known(l, &all->at[k], g->args.leave[k], g, shards);
+		unknown &= ~g->args.leave[k];
+	}
+	if (unknown)
+		fetch_hinted(l->hint, unknown, g, packets, shards);
+	return ~gain;
+}
+
+/* ---- results ---- */
+
+void jit_set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
+{
+	uint64_t latest = packets[0].time_us;
+	bool one = true;
+
+	for (uint32_t i = 1; i < n; i++) {
+		one &= shards[i] == shards[0];
+		latest = packets[i].time_us > latest ? packets[i].time_us : latest;
+	}
+	if (one)
+		shard_set_time(shards[0], latest);
+	for (uint32_t i = 0; i < n && !one; i++)
+		shard_set_time(shards[i], packets[i].time_us);
+}
+
+static struct vfm_result restart(const struct jit_lanes *l, const struct vfm_packet *packet, struct shard *s)
+{
+	struct jit_env env = {.shard = s, .input = packet->input, .hint_table = JIT_NO_HINT};
+	struct jit_ret ret = l->restart(packet->data, packet->len, &env);
+
+	return (struct vfm_result){ret.value, (int)ret.error};
+}
+
+/* From packet i on, up to one that is to be run from its start, or is too short for the continuations' code, or is the group's last.
+ * Returns that one. */
+static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t i, const struct vfm_packet *packets,
+		      struct shard *const *shards, struct vfm_result *results)
+{
+	uint32_t stop = (g->left & ~g->continued) >> i ? i + (uint32_t)__builtin_ctz((g->left & ~g->continued) >> i) : g->n;
+	struct jit_env env = {.shards = shards + i,
+			      .results = results + i,
+			      .end = packets + stop,
+			      .hint_table = g->known ? l->hint->table : JIT_NO_HINT,
+			      .hinted = g->hinted + i,
+			      .lane = &g->args.live[0][i]};
+
+	return i == stop ? i : (uint32_t)(l->onward(packets + i, &env) - packets);
+}
+
+static void store_verdicts(const struct group *g, const struct vfm_packet *packets, struct shard *const *shards,
+			   struct vfm_result *results)
+{
+	if (g->n == VEC_LANES && set_time_of_one_shard(packets, shards)) {
+		store_results(&g->args, results);
+		return;
+	}
+	jit_set_times(g->n, packets, shards);
+	for (uint32_t i = 0; i < g->n; i++)
+		results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
+}
+
+/* In the packets' order, clocks too. */
+static void finish_group(const struct jit_lanes *l, const struct group *g, const struct vfm_packet *packets,
+			 struct shard *const *shards, struct vfm_result *results)
+{
+	if (!g->left) {
+		store_verdicts(g, packets, shards, results);
+		return;
+	}
+	for (uint32_t i = 0; i < g->n; i++) {
+		if (g->continued >> i) {
+			i = go_on(l, g, i, packets, shards, results);
+			if (i == g->n)
+				break;
+		}
+		shard_set_time(shards[i], packets[i].time_us);
+		if (g->left >> i & 1)
+			results[i] = restart(l, &packets[i], shards[i]);
+		else
+			results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
+	}
+}
+
+struct jit_lanes_counts jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets,
+				      struct shard *const *shards, struct vfm_result *results)
+{
+	struct group groups[JIT_LANES_AHEAD / 8], *g = groups;
+	struct jit_lanes_counts counts = {0};
+	bool waits = l->hint->run; /* for entries of tables */
+
+	for (uint32_t i = 0; i < n; i += l->lanes) {
+		g->n = n - i < l->lanes ? n - i : l->lanes;
+		for (uint32_t next = i + g->n; next < n && next < i + 2 * l->lanes; next++)
+			__builtin_prefetch(packets[next].data);
+		run_group(l, g, packets + i);
+		if (g->left) {
+			counts.idle += (uint32_t)__builtin_popcount(fetch(l, g, packets + i, shards + i));
+			counts.left += (uint32_t)__builtin_popcount(g->left);
+			counts.continued += (uint32_t)__builtin_popcount(g->continued);
+		}
+		if (waits)
+			g++;
+		else
+			finish_group(l, g, packets + i, shards + i, results + i);
+	}
+	g = groups;
+	for (uint32_t i = 0; waits && i < n; i += l->lanes)
+		finish_group(l, g++, packets + i, shards + i, results + i);
+	return counts;
+}
