@@ -83,6 +83,8 @@ static void find_intervals(struct alloc *a)
 			if (a->tests && a->tests->home[i] != i)
 				a->at[id].start = term_position(ir, a->tests->home[i]);
 			extend(a, id, a->at[id].start);
+			if (a->early_params && id < b->first + b->n_params)
+				extend(a, id, pos); /* to where the block begins, used there or not */
 			if (!a->needed[id])
 				continue;
 			extend(a, v->a, pos);
