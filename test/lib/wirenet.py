@@ -190,9 +190,9 @@ def enter(script):
     os.execvp(own[0], [*own, sys.executable, script, "--inside"])
 
 
-def enter_each(script, case):
-    """Runs each test of the case in namespaces of its own: no host has a connection left that another test would hear of."""
+def enter_each(script, *cases):
+    """Runs each test of the cases in namespaces of its own: no host has a connection left that another test would hear of."""
     own = own_namespaces()
-    names = [f"{case.__name__}.{name}" for name in unittest.defaultTestLoader.getTestCaseNames(case)]
+    names = [f"{case.__name__}.{name}" for case in cases for name in unittest.defaultTestLoader.getTestCaseNames(case)]
     codes = [subprocess.call([*own, sys.executable, script, "--inside", name]) for name in names]
     sys.exit(next((code for code in codes if code), 0))
