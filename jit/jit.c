@@ -9,6 +9,7 @@
 #include "vm/vfm.h"
 
 #define FEWEST_LANES  4   /* fewer packets are run one by one */
+#define GROUP          32  /* packets whose headers are on their way from memory together */
 #define ALONE_PACKETS 256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
@@ -339,25 +340,40 @@ static uint32_t at_most(uint32_t n, uint32_t most)
 	return n < most ? n : most;
 }
 
-/* Headers, then entries, are fetched for one group of packets while the one before it runs. */
-static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
-		      struct vfm_result *results)
+static void fetch_headers(uint32_t n, const struct vfm_packet *packets)
+{
+	for (uint32_t i = 0; i < n; i++)
+		__builtin_prefetch(packets[i].data);
+}
+
+/* Headers are fetched for one group of packets, entries for the next one, while one runs. */
+static void run_hinted(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		       struct vfm_result *results)
 {
 	struct jit_hinted hinted[2][JIT_HINT_MOST]; /* of this group and of the next, in turn */
 	uint32_t group = at_most(n, JIT_HINT_MOST), turn = 0;
-	bool known[2] = {j->hint.run && jit_hint_burst(&j->hint, group, packets, shards, hinted[0])};
+	bool known[2] = {jit_hint_burst(&j->hint, group, packets, shards, hinted[0])};
 
 	for (uint32_t i = 0, next; i < n; i += group, group = next, turn ^= 1) {
 		const struct vfm_packet *after = packets + i + group;
 
 		next = at_most(n - i - group, JIT_HINT_MOST);
-		for (const struct vfm_packet *p = after + next, *end = packets + at_most(n, i + group + 2 * JIT_HINT_MOST); p < end;
-		     p++)
-			__builtin_prefetch(p->data);
-		known[turn ^ 1] =
-			j->hint.run && next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
+		fetch_headers(at_most(n - i - group - next, JIT_HINT_MOST), after + next);
+		known[turn ^ 1] = next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
 		run_in_order(j, group, packets + i, shards + i, known[turn] ? hinted[turn] : NULL, results + i);
 	}
+}
+
+static void run_alone(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		      struct vfm_result *results)
+{
+	for (uint32_t i = 0, group; i < n && !j->hint.run; i += group) {
+		group = at_most(n - i, GROUP);
+		fetch_headers(at_most(n - i - group, GROUP), packets + i + group);
+		run_in_order(j, group, packets + i, shards + i, NULL, results + i);
+	}
+	if (j->hint.run)
+		run_hinted(j, n, packets, shards, results);
 	j->alone -= at_most(n, j->alone);
 }
 
@@ -371,5 +387,6 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 		run_in_lanes(j, some, packets + i, shards + i, results + i);
 		i += some;
 	}
-	run_alone(j, n - i, packets + i, shards + i, results + i);
+	if (i < n)
+		run_alone(j, n - i, packets + i, shards + i, results + i);
 }

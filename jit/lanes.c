@@ -219,16 +219,21 @@ static uint32_t fetch(const struct jit_lanes *l, struct group *g, const struct v
 
 void jit_set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards)
 {
-	uint64_t latest = packets[0].time_us;
-	bool one = true;
+	uint64_t latest[2] = {0}, others = 0; /* two at a time: a maximum waits for the one before it */
+	uint32_t i = 0;
 
-	for (uint32_t i = 1; i < n; i++) {
-		one &= shards[i] == shards[0];
-		latest = packets[i].time_us > latest ? packets[i].time_us : latest;
+	for (; i + 1 < n; i += 2) {
+		latest[0] = packets[i].time_us > latest[0] ? packets[i].time_us : latest[0];
+		latest[1] = packets[i + 1].time_us > latest[1] ? packets[i + 1].time_us : latest[1];
+		others |= ((uintptr_t)shards[i] ^ (uintptr_t)shards[0]) | ((uintptr_t)shards[i + 1] ^ (uintptr_t)shards[0]);
 	}
-	if (one)
-		shard_set_time(shards[0], latest);
-	for (uint32_t i = 0; i < n && !one; i++)
+	if (i < n) {
+		latest[0] = packets[i].time_us > latest[0] ? packets[i].time_us : latest[0];
+		others |= (uintptr_t)shards[i] ^ (uintptr_t)shards[0];
+	}
+	if (!others)
+		shard_set_time(shards[0], latest[0] > latest[1] ? latest[0] : latest[1]);
+	for (i = 0; i < n && others; i++)
 		shard_set_time(shards[i], packets[i].time_us);
 }
 
