@@ -15,6 +15,7 @@ const char *notice_fault(uint64_t what)
 		[WIRE_FAULT_PLAN] = "another plan",
 		[WIRE_FAULT_BAD_FRAMES] = "a peer sent what is no frame",
 		[WIRE_FAULT_RELEASED_UNDER_LOST] = "packets were released under a history that is lost",
+		[WIRE_FAULT_STREAMS] = "no room for another stream",
 	};
 	return what && what < sizeof words / sizeof *words ? words[what] : "unknown fault";
 }
@@ -37,6 +38,14 @@ static void say_event(const struct reconciler *r, const struct reconciler_event 
 	else if (e->what == WIRE_FAULT_BAD_FRAMES)
 		fprintf(out, "vfm-controller: QUARANTINE, %016" PRIx64 ": it sent what is no frame to %s: start it again\n",
 			e->detail, who);
+	else if (e->what == WIRE_FAULT_STREAMS)
+		fprintf(out,
+			"vfm-controller: NO ROOM for another stream, shard %" PRIu64
+			" at %s: it holds %d, some of processes that are gone; "
+			"stream %016" PRIx64
+			" waits, its packets unread: see vfmctl state and nodes, and say vfmctl fence INCARNATION "
+			"of each that is gone for good\n",
+			e->shard, who, WIRE_MAX_STREAMS, e->detail);
 	else if (e->step == CONFIG_ILLEGAL)
 		fprintf(out, "vfm-controller: FAULT, shard %" PRIu64 ": %s: %s (%" PRIu64 ")\n", e->shard, who,
 			notice_fault(e->what), e->detail);

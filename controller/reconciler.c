@@ -57,13 +57,22 @@ const struct reconciler_node *reconciler_node(const struct reconciler *r, uint64
 	return NULL;
 }
 
+static bool is_fenced(const struct reconciler *r, uint64_t id)
+{
+	for (uint32_t i = 0; i < r->n_fenced; i++)
+		if (r->fenced[i].id == id)
+			return true;
+	return false;
+}
+
 uint64_t reconciler_live_steerer(const struct reconciler *r, uint64_t now_us)
 {
 	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
 		if (r->nodes[i].id && (r->nodes[i].roles & 2) && !r->nodes[i].dead && !r->nodes[i].suspected)
 			return r->nodes[i].id;
 	for (uint32_t i = 0; i < r->n_steerers; i++)
-		if (!reconciler_node(r, r->steerers[i]) && now_us - r->started_us < r->options.lease_us)
+		if (!reconciler_node(r, r->steerers[i]) && !is_fenced(r, r->steerers[i]) &&
+		    now_us - r->started_us < r->options.lease_us)
 			return r->steerers[i];
 	return 0;
 }
@@ -121,7 +130,7 @@ static bool alive(struct reconciler *r, uint64_t id, uint64_t now_us)
 {
 	const struct reconciler_node *n = node_of(r, id);
 	if (!n)
-		return now_us - r->started_us < r->options.lease_us;
+		return !is_fenced(r, id) && now_us - r->started_us < r->options.lease_us;
 	return !n->dead && !n->suspected && !n->quarantined;
 }
 
@@ -202,11 +211,38 @@ static void take_steerer(void *arg, const char *key, const uint8_t *value, uint3
 	struct reconciler *r = arg;
 	uint64_t id = strtoull(key + strlen("steerer/"), NULL, 16);
 	struct reconciler_node *n = node_of(r, id);
-	(void)value, (void)bytes, (void)revision;
+	(void)revision;
 	if (n)
 		n->registered = true;
-	if (r->n_steerers < RECONCILER_MAX_NODES)
-		r->steerers[r->n_steerers++] = id;
+	if (r->n_steerers == RECONCILER_MAX_NODES)
+		return;
+	snprintf(r->steerer_names[r->n_steerers], sizeof r->steerer_names[0], "%.*s", (int)bytes, (const char *)value);
+	r->steerers[r->n_steerers++] = id;
+}
+
+static struct reconciler_fenced *oldest_fenced(struct reconciler *r)
+{
+	struct reconciler_fenced *oldest = r->fenced;
+	for (uint32_t i = 1; i < r->n_fenced; i++)
+		if (r->fenced[i].number < oldest->number)
+			oldest = &r->fenced[i];
+	return oldest;
+}
+
+static void take_fenced(void *arg, const char *key, const uint8_t *value, uint32_t bytes, uint64_t revision)
+{
+	struct reconciler *r = arg;
+	char text[24];
+	(void)revision;
+	snprintf(text, sizeof text, "%.*s", (int)bytes, (const char *)value);
+	struct reconciler_fenced f = {strtoull(key + strlen("fenced/"), NULL, 16), strtoull(text, NULL, 10)};
+	struct reconciler_node *n = node_of(r, f.id);
+	if (n)
+		n->dead = n->suspected = true;
+	if (r->n_fenced < RECONCILER_MAX_NODES)
+		r->fenced[r->n_fenced++] = f;
+	else if (oldest_fenced(r)->number < f.number)
+		*oldest_fenced(r) = f;
 }
 
 /* Reads everything again if anything has changed. False: the store does not answer; nothing is to be decided. */
@@ -229,9 +265,11 @@ static bool read_store(struct reconciler *r)
 	}
 	r->n_drained = 0;
 	r->n_steerers = 0;
+	r->n_fenced = 0;
 	r->scale = -1;
 	if (s->list(s->ctx, "shard/", take_record, r) || s->list(s->ctx, "pin/", take_pin, r) ||
-	    s->list(s->ctx, "drain/", take_drain, r) || s->list(s->ctx, "steerer/", take_steerer, r))
+	    s->list(s->ctx, "drain/", take_drain, r) || s->list(s->ctx, "steerer/", take_steerer, r) ||
+	    s->list(s->ctx, "fenced/", take_fenced, r))
 		return false;
 	uint64_t unused;
 	if (s->get(s->ctx, "scale", value, &bytes, &unused) == 0 && bytes < sizeof value) {
@@ -293,11 +331,35 @@ int reconciler_scale(struct reconciler *r, int64_t n_nodes)
 	return write_record(r, "scale", text);
 }
 
-static int register_steerer(struct reconciler *r, uint64_t id, const char *text)
+static int write_of(struct reconciler *r, const char *what, uint64_t id, const char *text)
 {
 	char key[STORE_MAX_KEY + 1];
-	snprintf(key, sizeof key, "steerer/%016" PRIx64, id);
+	snprintf(key, sizeof key, "%s/%016" PRIx64, what, id);
 	return write_record(r, key, text);
+}
+
+static int register_steerer(struct reconciler *r, uint64_t id, const char *text)
+{
+	return write_of(r, "steerer", id, text);
+}
+
+/* The fence first: whoever finds it does not wait for the steerer, whether or not that is still registered. */
+static int fence(struct reconciler *r, uint64_t id)
+{
+	uint64_t number = 1;
+	char text[24];
+	int err = read_store(r) ? 0 : r->store_err ? r->store_err : -EIO;
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < r->n_fenced; i++)
+		if (r->fenced[i].number >= number)
+			number = r->fenced[i].number + 1;
+	snprintf(text, sizeof text, "%" PRIu64, number);
+	if (!is_fenced(r, id))
+		err = write_of(r, "fenced", id, text);
+	if (!err && !is_fenced(r, id) && r->n_fenced == RECONCILER_MAX_NODES)
+		err = write_of(r, "fenced", oldest_fenced(r)->id, "");
+	return err ? err : register_steerer(r, id, "");
 }
 
 void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us)
@@ -316,12 +378,12 @@ int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us)
 		n = add_node(r, id);
 	if (n)
 		n->dead = n->suspected = true;
-	int err = register_steerer(r, id, "");
+	int err = fence(r, id);
 	for (uint32_t i = 0; n && i < RECONCILER_MAX_NODES && !err; i++) {
 		struct reconciler_node *x = &r->nodes[i];
 		if (!same_process(x, n) || x->dead)
 			continue;
-		err = register_steerer(r, x->id, "");
+		err = fence(r, x->id);
 		x->dead = x->suspected = x->dead || !err; /* else it is said again */
 	}
 	return err;
@@ -345,7 +407,7 @@ static void take_report(struct reconciler *r, const struct wire_report *w, uint6
 	struct reconciler_node *n = node_of(r, from);
 	if (w->epochs.n != r->options.n_shards || w->load.n != r->options.n_shards)
 		return;
-	if (!n)
+	if (!n && !is_fenced(r, from))
 		n = add_node(r, from);
 	if (!n || n->dead)
 		return;
@@ -529,7 +591,7 @@ static bool all_steerers_know(struct reconciler *r, uint64_t shard)
 {
 	for (uint32_t i = 0; i < r->n_steerers; i++) {
 		const struct reconciler_node *n = node_of(r, r->steerers[i]);
-		if (n && n->dead)
+		if (is_fenced(r, r->steerers[i]) || (n && n->dead))
 			continue;
 		if (!n || n->epochs[shard] < r->shards[shard].config.epoch)
 			return false;
@@ -713,16 +775,14 @@ static void send_want(struct reconciler *r, uint64_t shard, uint64_t now_us)
 	r->out.send(r->out.ctx, s->config.owner, &msg);
 }
 
-/* Whose live ports' streams are over: said as long as this controller remembers, since nobody answers. */
+/* Whose live ports' streams are over: said as long as the store remembers, since nobody answers. */
 static void send_retired(struct reconciler *r)
 {
 	uint64_t ids[RECONCILER_MAX_NODES];
-	uint32_t n = 0;
-	for (uint32_t i = 0; i < RECONCILER_MAX_NODES; i++)
-		if (r->nodes[i].id && r->nodes[i].dead)
-			ids[n++] = r->nodes[i].id;
-	struct wire_message msg = {.kind = WIRE_RETIRE, .retire = {wire_column(ids, n)}};
-	for (uint32_t i = 0; n && i < RECONCILER_MAX_NODES; i++)
+	for (uint32_t i = 0; i < r->n_fenced; i++)
+		ids[i] = r->fenced[i].id;
+	struct wire_message msg = {.kind = WIRE_RETIRE, .retire = {wire_column(ids, r->n_fenced)}};
+	for (uint32_t i = 0; r->n_fenced && i < RECONCILER_MAX_NODES; i++)
 		if (r->nodes[i].id && !r->nodes[i].dead && !r->nodes[i].suspected && (r->nodes[i].roles & 1))
 			r->out.send(r->out.ctx, r->nodes[i].id, &msg);
 }

@@ -4,7 +4,8 @@
  * several may run at once (compare-and-set decides). Nothing in the data path waits for it. Pure: the store, time and frames are
  * passed in, what it wants said goes to an outbox.
  *
- * Records: shard/NNNNN (a CONFIG frame), pin/NNNNN (node name), drain/NAME, scale (decimal), steerer/INCARNATION (name).
+ * Records: shard/NNNNN (a CONFIG frame), pin/NNNNN (node name), drain/NAME, scale (decimal), steerer/INCARNATION (name),
+ * fenced/INCARNATION (decimal, rising: the last RECONCILER_MAX_NODES are kept).
  */
 #ifndef CONTROLLER_RECONCILER_H
 #define CONTROLLER_RECONCILER_H
@@ -63,6 +64,12 @@ struct reconciler_shard {
 	uint64_t weight;
 };
 
+/* Known dead for ever, whichever controller is asked. */
+struct reconciler_fenced {
+	uint64_t id;
+	uint64_t number; /* of fences: the smallest is the oldest */
+};
+
 struct reconciler_counters {
 	uint64_t births, adds, removes, moves, promotions, renewals, losses, unseals, conflicts, unknown, refused, faults;
 };
@@ -105,6 +112,9 @@ struct reconciler {
 	int64_t scale;       /* usable nodes, by name; < 0: all */
 	uint32_t n_steerers; /* registered in the store, not known dead */
 	uint64_t steerers[RECONCILER_MAX_NODES];
+	char steerer_names[RECONCILER_MAX_NODES][65];
+	uint32_t n_fenced; /* in the store */
+	struct reconciler_fenced fenced[RECONCILER_MAX_NODES];
 	char drained[RECONCILER_MAX_NODES][65];
 	uint32_t n_drained;
 	struct reconciler_counters counters;
@@ -124,8 +134,8 @@ void reconciler_tick(struct reconciler *r, uint64_t now_us);
 void reconciler_gone(struct reconciler *r, uint64_t id, uint64_t now_us);
 /* It sent `by` what is no frame: it is used for nothing any more. */
 void reconciler_accuse(struct reconciler *r, uint64_t id, uint64_t by, uint64_t now_us);
-/* It is known to be dead and will never say anything again, and with it every node of its process. 0, or an error of the store: then it
- * is to be said again. */
+/* It is known to be dead and will never say anything again, and with it every node of its process. Written to the store: its streams are
+ * retired also by a controller that starts later. 0, or an error of the store: then it is to be said again. */
 int reconciler_dead(struct reconciler *r, uint64_t id, uint64_t now_us);
 
 /* The operator's wishes, written to the store. move: name "" takes the wish back. -EINVAL, -EIO, -EAGAIN: try again. */

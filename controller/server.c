@@ -71,6 +71,20 @@ static json_t *named(const struct server *s, uint64_t id)
 	return n && n->name[0] ? json_string(n->name) : hex(id);
 }
 
+/* Those that the store has, and that have not reported to this controller: gone, perhaps, with streams that are still registered. */
+static void add_silent_steerers(const struct server *s, json_t *list)
+{
+	const struct reconciler *r = &s->reconciler;
+	for (uint32_t i = 0; i < r->n_steerers; i++)
+		if (!reconciler_node(r, r->steerers[i]))
+			json_array_append_new(list,
+					      json_pack("{s:s,s:o,s:o,s:s,s:b,s:b,s:b,s:b,s:b,s:I,s:I,s:I}", "name",
+							r->steerer_names[i], "incarnation", hex(r->steerers[i]), "process",
+							hex(r->steerers[i]), "endpoint", "", "owns", 0, "steers", 1, "suspected", 1,
+							"dead", 0, "quarantined", 0, "shards", (json_int_t)0, "packets",
+							(json_int_t)0, "silent_us", (json_int_t)(s->now_us - r->started_us)));
+}
+
 static json_t *nodes_json(const struct server *s)
 {
 	json_t *list = json_array();
@@ -90,6 +104,7 @@ static json_t *nodes_json(const struct server *s)
 					"dead", (int)n->dead, "quarantined", (int)n->quarantined, "shards", (json_int_t)owned,
 					"packets", (json_int_t)load, "silent_us", (json_int_t)(s->now_us - n->heard_us)));
 	}
+	add_silent_steerers(s, list);
 	return list;
 }
 

@@ -144,6 +144,17 @@ static void write_down(struct live *l, struct queue *q, const struct steerer_rel
 		mirror_offer(l->config.mirrors[i], l->config.core, &packet, &result);
 }
 
+/* A process that is killed while it holds nothing leaves whole files. */
+static void flush_when_idle(const struct queue *q)
+{
+	if (!steerer_idle(&q->steerer))
+		return;
+	if (q->verdicts)
+		(void)fflush(q->verdicts);
+	if (q->order)
+		(void)fflush(q->order);
+}
+
 static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
 {
 	void *frames[IO_BURST_PACKETS];
@@ -170,6 +181,8 @@ static uint32_t release_queue(struct live *l, struct queue *q, uint64_t now_us)
 	if (n_frames)
 		send_frames(q, frames, n_frames);
 	steerer_durable(&q->steerer, steerer_settled(&q->steerer)); /* what has left by a port is as safe as it will ever be */
+	if (n)
+		flush_when_idle(q);
 	return n;
 }
 

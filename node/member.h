@@ -61,6 +61,7 @@ struct member_env {
 	struct member_ops ops;
 	struct outbox *out;
 	uint32_t n_snapshots;                      /* being sent */
+	uint64_t full_told_us;                     /* when the controller was last told of a stream without room; 0: never */
 	struct delta_columns columns;              /* scratch */
 	struct snapshot_columns *snapshot_columns; /* scratch */
 };

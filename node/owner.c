@@ -4,8 +4,11 @@
 #include "state/safeguard.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define FULL_REPEAT_US 10000000 /* between two complaints of a stream without room */
 
 /* ---- what steerers are told; all of it ends at the committed number (invariant I4) ---- */
 
@@ -335,15 +338,28 @@ static bool may_admit(struct member *m, uint64_t stream)
 	       o->streams[other].committed >= o->streams[other].released;
 }
 
+/* The stream waits, and asks again and again: the operator has to say which of the others are over. Once for all shards of the node, as
+ * they have the same streams. */
+static void tell_full(struct member *m, uint64_t stream, uint64_t now_us)
+{
+	if (m->env->full_told_us && now_us - m->env->full_told_us < FULL_REPEAT_US)
+		return;
+	m->env->full_told_us = now_us;
+	member_fault(m, WIRE_FAULT_STREAMS, stream);
+}
+
 /* Registers the session; false: not now, or never. */
 static bool admit(struct member *m, const struct wire_resume *r, uint64_t now_us)
 {
+	int err = 0;
 	struct sigma_stream *st = sigma_stream(m->copy, r->stream);
 	if (st && st->session == r->session && !st->retired)
 		return true;
 	if (!r->first || !may_admit(m, r->stream) || !feed_has_room(m) ||
-	    sigma_admit(m->copy, r->stream, r->session, r->fresh, r->first - 1)) {
+	    (err = sigma_admit(m->copy, r->stream, r->session, r->fresh, r->first - 1))) {
 		m->counters.refused_old++;
+		if (err == -ENOSPC)
+			tell_full(m, r->stream, now_us);
 		return false;
 	}
 	bool anew = !st || r->fresh;

@@ -198,8 +198,10 @@
 	F(T, U64, epoch, 0, "epoch") \
 	F(T, U64, what, 8, \
 	  "1: digests differ at equal lineage, 2: a change does not fit, 3: a copy of a lost history was still here, 4: plan " \
-	  "differs, 5: a peer sent what is no frame, 6: packets were released under a history that is lost") \
-	F(T, U64, detail, 0, "1 to 3: number of the delta; 4: the other plan; 5: the peer's incarnation; 6: how many packets")
+	  "differs, 5: a peer sent what is no frame, 6: packets were released under a history that is lost, 7: " \
+	  "no room for another stream") \
+	F(T, U64, detail, 0, \
+	  "1 to 3: number of the delta; 4: the other plan; 5: the peer's incarnation; 6: how many packets; 7: the stream")
 #define WIRE_FIELDS_COMMAND(F, T) \
 	F(T, BYTES, text, 1u << 24, "JSON: what vfmctl asks of the controller, or the controller of a node")
 #define WIRE_FIELDS_ANSWER(F, T) F(T, BYTES, text, 1u << 24, "JSON")
@@ -262,6 +264,7 @@ enum wire_fault_what {
 	WIRE_FAULT_PLAN,
 	WIRE_FAULT_BAD_FRAMES,
 	WIRE_FAULT_RELEASED_UNDER_LOST,
+	WIRE_FAULT_STREAMS,
 };
 
 struct wire_message {

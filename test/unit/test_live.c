@@ -339,6 +339,65 @@ static void streams_end_when_their_process_is_known_dead(void **state)
 	stop(&w);
 }
 
+static void give_resume(struct world *w, uint64_t stream)
+{
+	struct wire_message m = {.kind = WIRE_RESUME,
+				 .resume = {.history = 1, .epoch = 1, .stream = stream, .session = stream, .fresh = 1, .first = 1}};
+
+	outbox_clear(&w->node.out);
+	give_frame(w, &m);
+}
+
+/* Complaints to the controller since the last frame was given; all of stream 17. */
+static uint32_t complaints(const struct world *w)
+{
+	struct wire_message m;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < w->node.out.n; i++) {
+		const struct outbox_frame *f = &w->node.out.frames[i];
+
+		assert_int_equal(wire_decode(w->node.out.bytes + f->offset, f->bytes, &m), 0);
+		if (m.kind != WIRE_FAULT)
+			continue;
+		assert_true(f->to == OUTBOX_CONTROLLER && m.fault.what == WIRE_FAULT_STREAMS && m.fault.detail == 17);
+		n++;
+	}
+	return n;
+}
+
+static void a_stream_without_room_waits_the_operator_is_told_and_a_retired_one_makes_room(void **state)
+{
+	uint64_t dead[] = {5};
+	struct wire_message m = {.kind = WIRE_RETIRE, .retire = {wire_column(dead, 1)}};
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){0});
+	make_owner(&w);
+	const struct sigma *s = w.node.members[0].copy;
+	for (uint64_t stream = 1; s->n_streams < WIRE_MAX_STREAMS; stream++) { /* beside the ports' own */
+		assert_true(stream <= WIRE_MAX_STREAMS);
+		give_resume(&w, stream);
+		assert_int_equal(complaints(&w), 0);
+	}
+	give_resume(&w, WIRE_MAX_STREAMS + 1);
+	assert_int_equal(complaints(&w), 1);
+	give_resume(&w, WIRE_MAX_STREAMS + 1); /* it asks all the time */
+	assert_int_equal(complaints(&w), 0);
+	w.now_us += 20000000;
+	give_resume(&w, WIRE_MAX_STREAMS + 1);
+	assert_int_equal(complaints(&w), 1);
+	assert_null(sigma_stream((struct sigma *)(uintptr_t)s, WIRE_MAX_STREAMS + 1));
+	give_frame(&w, &m);
+	give_resume(&w, WIRE_MAX_STREAMS + 1);
+	assert_int_equal(complaints(&w), 0);
+	assert_non_null(sigma_stream((struct sigma *)(uintptr_t)s, WIRE_MAX_STREAMS + 1));
+	assert_null(sigma_stream((struct sigma *)(uintptr_t)s, 5));
+	assert_int_equal(s->n_streams, WIRE_MAX_STREAMS);
+	stop(&w);
+}
+
 /* VERDICTS of one packet from owner 5; runs tells how many packets the frame says its runs hold. */
 static void give_verdict(struct world *w, uint32_t runs)
 {
@@ -404,6 +463,7 @@ int main(void)
 		cmocka_unit_test(with_a_full_window_a_port_is_not_read_and_nothing_is_lost),
 		cmocka_unit_test(no_more_packets_are_taken_than_asked_for),
 		cmocka_unit_test(streams_end_when_their_process_is_known_dead),
+		cmocka_unit_test(a_stream_without_room_waits_the_operator_is_told_and_a_retired_one_makes_room),
 		cmocka_unit_test(verdicts_whose_places_do_not_fit_are_not_believed),
 		cmocka_unit_test(more_queues_than_streams_are_refused),
 	};

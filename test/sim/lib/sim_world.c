@@ -13,6 +13,7 @@
 #define LEASE_US     25000
 #define LEADER_MS    20
 #define END_US       4000000
+#define MAX_EVENTS   200000 /* a schedule has some 3,000: more are frames that beget frames */
 #define OPERATOR_US  500000
 #define PLAN         0x9143a5ull
 #define WINDOW       32
@@ -819,7 +820,7 @@ bool sim_run(struct sim *s, uint64_t seed, bool verbose)
 	make_streams(s);
 	make_procs(s);
 	push(s, (struct sim_event){.at = 12000, .kind = EVENT_CHAOS});
-	while (!s->failed && s->n_heap && s->now < END_US && !done(s))
+	while (!s->failed && s->n_heap && s->now < END_US && s->n_events < MAX_EVENTS && !done(s))
 		step(s);
 	if (!s->failed && !done(s))
 		sim_fail(s, "wedged: not everything was released, or placement was not reached");
