@@ -21,7 +21,7 @@ from livecluster import LiveCluster  # noqa: E402
 FILTER = os.path.join(t.ROOT, "examples", "conntrack.vfl")
 SHARDS = 4
 ROOM = 16
-STREAMS = 100 if t.ALL else 20
+STREAMS = 100 if t.ALL else 18
 SLICE = 2000 if t.ALL else 400
 
 
