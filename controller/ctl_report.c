@@ -43,7 +43,7 @@ struct report {
 	json_t *nodes;  /* [{"name", "owns", "standby", "packets", "suspected", "answers"}] */
 	json_t *losses; /* [{"shard", "history"}] */
 	json_t *stray;  /* [{"node", "shard", "history", "number", "stale"}] copies that no configuration names */
-	uint64_t placed, with_standby, sealed, silent;
+	uint64_t placed, with_standby, same_process, sealed, silent;
 };
 
 static uint64_t number(const json_t *o, const char *key)
@@ -79,6 +79,7 @@ static void look_at_shards(struct report *r)
 	{
 		r->placed++;
 		r->with_standby += json_array_size(json_object_get(s, "in_sync")) > 0;
+		r->same_process += json_is_true(json_object_get(s, "same_process"));
 		r->sealed += json_is_true(json_object_get(s, "sealed"));
 		if (number(s, "history") > 1)
 			json_array_append_new(r->losses, json_pack("{s:I,s:I}", "shard", (json_int_t)number(s, "shard"), "history",
@@ -203,14 +204,14 @@ static int print_json(struct report *r)
 	for (int i = 0; i < COUNT_KINDS; i++)
 		json_object_set_new(counts, count_names[i], json_integer((json_int_t)r->counts[i]));
 	json_object_set(counts, "errors", r->errors);
-	return ctl_print_json(json_pack("{s:s,s:s,s:s,s:s*,s:o,s:{s:I,s:I,s:I,s:I,s:O,s:O,s:O,s:I,s:o,s:O}}", "filter",
+	return ctl_print_json(json_pack("{s:s,s:s,s:s,s:s*,s:o,s:{s:I,s:I,s:I,s:I,s:I,s:O,s:O,s:O,s:I,s:o,s:O}}", "filter",
 					r->deploy.name, "plan", plan, "verdict", split_name(r->analysis.split.verdict), "reason",
 					r->analysis.split.verdict == SPLIT_PINNED ? r->analysis.split.reason : NULL, "analysis",
 					analysis_object(r), "cluster", "shards", (json_int_t)r->deploy.plan->shards, "placed",
-					(json_int_t)r->placed, "with_standby", (json_int_t)r->with_standby, "sealed",
-					(json_int_t)r->sealed, "nodes", r->nodes, "losses", r->losses, "stray", r->stray,
-					"lost_released", (json_int_t)r->lost_released, "counts", counts, "controller",
-					json_object_get(r->cluster.status, "counters")));
+					(json_int_t)r->placed, "with_standby", (json_int_t)r->with_standby, "same_process",
+					(json_int_t)r->same_process, "sealed", (json_int_t)r->sealed, "nodes", r->nodes, "losses",
+					r->losses, "stray", r->stray, "lost_released", (json_int_t)r->lost_released, "counts",
+					counts, "controller", json_object_get(r->cluster.status, "counters")));
 }
 
 static void print_split(const struct report *r)
@@ -285,6 +286,8 @@ static int print_text(const struct report *r)
 	print_split(r);
 	printf("\n%" PRIu64 " of %u shards have an owner, %" PRIu64 " a standby in sync", r->placed, d->plan->shards,
 	       r->with_standby);
+	if (r->same_process)
+		printf(" (%" PRIu64 " of them in their owner's own process)", r->same_process);
 	if (r->sealed)
 		printf(", %" PRIu64 " wait for steerers after a loss", r->sealed);
 	print_nodes(r);

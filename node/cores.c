@@ -287,10 +287,10 @@ int cores_run(const struct cores_options *o, const struct daemon_options *node, 
 {
 	struct cores *c = calloc(1, sizeof(*c));
 	char error[EAL_ERROR_BYTES];
-	int rc = c ? 0 : -ENOMEM, rest;
+	int rc, rest;
 
-	if (rc)
-		return rc;
+	if (!c)
+		return -ENOMEM;
 	*c = (struct cores){
 		.options = o, .stop = stop, .why = why, .link_up = {true, true}}; /* a link that is down is told at once */
 	why[0] = 0;

@@ -44,7 +44,7 @@ static struct totals totals_of(const struct cores_view *v)
 	return t;
 }
 
-/* A name is what its owner chose. */
+/* Without its name, which may be any text. */
 static void json_core(const struct daemon *d, FILE *out)
 {
 	const struct live *l = daemon_live(d);
@@ -95,9 +95,9 @@ void cores_report_print(const struct cores_view *v, FILE *out)
 		const struct live *l = daemon_live(v->daemons[i]);
 
 		fprintf(out,
-			"  core %-2u ran %" PRIu64 " packets as owner; its %u streams had %" PRIu64 ", %" PRIu64
-			" held; %s %016" PRIx64 "\n",
-			i, daemon_view(v->daemons[i]).executed, live_streams(l), released(l), live_held(l),
+			"  core %-2u ran %" PRIu64 " packets as owner, let go of %" PRIu64
+			" that came by its %u queues, holds %" PRIu64 "; node %s, %016" PRIx64 "\n",
+			i, daemon_view(v->daemons[i]).executed, released(l), live_streams(l), live_held(l),
 			daemon_name(v->daemons[i]), daemon_self(v->daemons[i]));
 	}
 	for (uint32_t i = 0; i < v->n_mirrors; i++)
