@@ -355,7 +355,7 @@ struct jit_continuations {
 #define VEC_SLOTS 16
 
 /* How a packet goes on. */
-enum { VEC_BY_VERDICT, VEC_BY_RESTART, VEC_BY_FIRST };
+enum { VEC_BY_VERDICT, VEC_BY_FIRST };
 
 /* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was found; returns the others. With
  * continuations by[i] is what lane i goes on by, VEC_BY_FIRST + its continuation where it has one, whose values are

@@ -486,13 +486,12 @@ static void emit_entry(struct vec *v, uint32_t frame)
 		vec_load_windows(v, v->exit);
 }
 
-/* By what each lane goes on. */
+/* How each lane goes on. */
 static void tell_lanes(struct vec *v)
 {
 	uint8_t by = scratch(v, 0);
 
 	v->isa->op(v->b, EVEX_PXORD, by, by, reg(by));
-	v->isa->blend(v, by, number(v, VEC_BY_RESTART), VEC_LEFT);
 	for (uint32_t k = 0; k < v->continuations->n; k++) {
 		x86_rm(v->b, false, 0x8b, VEC_YES, RDI, leave_offset(k));
 		v->isa->blend(v, by, number(v, VEC_BY_FIRST + k), VEC_YES);

@@ -1,0 +1,341 @@
+/* Packets that leave the vector code in the middle, against the plain machine: programs that compute some values, then choose among verdicts, table
+ * instructions, divisions and hashes that use them.
+ * Bursts of 1 to 67 packets on up to three shards; many packets of a burst have the same keys; each ends at a page that cannot be read.
+ *   TEST_SEED=N   the one case with that seed        TEST_ALL=1   many more cases
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "jit/parts.h"
+#include "test/lib/gen_program.h"
+#include "vm/asm.h"
+#include "vm/step.h"
+#include "vm/vfm.h"
+
+#define SHORT_PROGRAMS 4000
+#define ALL_PROGRAMS   200000
+#define MAX_BURST      67
+#define PACKET_BYTES   32 /* at most, of bytes below 4 */
+#define SHARDS         3
+
+static uint64_t running_seed;
+
+#define FAIL(...) \
+	do { \
+		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit_leave\n%s", (unsigned long long)running_seed, \
+			      text); \
+		fail_msg(__VA_ARGS__); \
+	} while (0)
+
+static struct {
+	uint64_t packets, together, continued, errors;
+	uint64_t programs, continuing; /* those some of whose packets went on */
+} seen;
+
+static struct gen_rng rng;
+static char text[65536];
+static size_t text_len;
+static uint32_t depth; /* values computed first, which stay on the stack */
+static uint32_t n_labels;
+
+static uint32_t below(uint32_t n)
+{
+	return (uint32_t)gen_below(&rng, n);
+}
+
+__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	text_len += (size_t)vsnprintf(text + text_len, sizeof(text) - text_len, format, args);
+	va_end(args);
+}
+
+/* ---- programs ---- */
+
+static uint32_t offset(void)
+{
+	return below(10) ? below(12) : below(PACKET_BYTES);
+}
+
+/* Pushes a value of few outcomes, of one load or more. */
+static void add_value(void)
+{
+	uint32_t label = n_labels;
+
+	switch (below(12)) {
+	case 0:
+		add("LD16 %u\nPUSH %u\nSHR\n", offset(), below(12));
+		return;
+	case 1:
+		add("LD32 %u\nPUSH 0x01000001\nAND\n", offset());
+		return;
+	case 2:
+		add("%s\n", below(2) ? "PKTLEN" : "INPUT");
+		return;
+	case 3: /* at an offset that the packet tells */
+		add("LD8 %u\nPUSH 7\nMUL\nLDX%u\n", offset(), 8u << below(3));
+		return;
+	case 4: /* one of two */
+		n_labels++;
+		add("LD8 %u\nPUSH %u\nJEQ yes%u\nPUSH %u\nJMP end%u\nyes%u:\nLD8 %u\nend%u:\n", offset(), below(4), label, below(3),
+		    label, label, offset(), label);
+		return;
+	case 5: /* more than 32 bits */
+		add("LD64 %u\n%s", offset(), below(2) ? "" : "PUSH 40\nSHR\n");
+		return;
+	case 6:
+		add("LD8 %u\nPUSH %u\nSHL\n", offset(), 28 + below(12));
+		return;
+	case 7:
+		add("LD8 %u\nLD8 %u\nSUB\n", offset(), offset());
+		return;
+	default:
+		add("LD8 %u\nLD8 %u\n%s\n", offset(), offset(), below(2) ? "ADD" : "MUL");
+	}
+}
+
+/* Pushes one of those computed first, of which `over` values are above, or a new one. */
+static void add_use(uint32_t over)
+{
+	if (below(6) && depth)
+		add("PICK %u\n", over + below(depth));
+	else
+		add("LD8 %u\n", offset());
+}
+
+/* Ends the packet, or falls through with the stack as it was. */
+static void add_action(void)
+{
+	uint32_t t = below(2);
+
+	switch (below(9)) {
+	case 0:
+		add("RET %u\n", below(4));
+		return;
+	case 1:
+		add_use(0);
+		add("RET\n");
+		return;
+	case 2:
+		add_use(0);
+		add("FLOW_LOAD %u\n", t);
+		add_use(1);
+		add("ADD\nRET\n");
+		return;
+	case 3:
+		add_use(0);
+		add_use(1);
+		add("FLOW_STORE %u\n", t);
+		return;
+	case 4: /* counts, and chooses by the count */
+		add_use(0);
+		add("PUSH 1\nFLOW_ADD %u\nPUSH %u\nAND\nPUSH 0\nJEQ even%u\nRET 1\neven%u:\n", t, 1 + below(2), n_labels, n_labels);
+		n_labels++;
+		return;
+	case 5:
+		add_use(0);
+		add_use(1);
+		add("%s\nRET\n", below(2) ? "DIV" : "MOD");
+		return;
+	case 6:
+		add("%s\nFLOW_LOAD %u\nRET\n", below(2) ? "HASH5" : "NOW", t);
+		return;
+	case 7:
+		add_use(0);
+		add_use(1);
+		add("MIX\nPUSH 1\nFLOW_ADD %u\nRET\n", t);
+		return;
+	default:
+		add_use(0);
+		add("FLOW_DEL %u\n", t);
+	}
+}
+
+static void make_program(uint64_t seed)
+{
+	rng = (struct gen_rng){seed};
+	text_len = n_labels = 0;
+	add("TABLE 0, %u, %u\nTABLE 1, 3, 0\n", 1 + below(40), below(3));
+	for (depth = 0; depth < below(6); depth++)
+		add_value();
+	for (uint32_t i = 0, n = 1 + below(7); i < n; i++) {
+		uint32_t label = n_labels++;
+
+		if (below(3) == 0)
+			add_use(0);
+		else
+			add("LD8 %u\n", offset());
+		add("PUSH %u\n%s next%u\n", below(4), below(3) ? "JNE" : "JGT", label);
+		add_action();
+		add("next%u:\n", label);
+	}
+	add("RET %u\n", below(3));
+}
+
+static struct program *assemble(void)
+{
+	static struct diag_list d;
+	struct vfm_reject reject = {0};
+	struct program *p;
+	uint8_t *code;
+	uint32_t len;
+
+	diag_init(&d, "leave", text, (uint32_t)text_len);
+	if (asm_assemble(text, text_len, false, &code, &len, &d))
+		FAIL("it does not assemble");
+	p = program_new(code, len, 0, &reject);
+	free(code);
+	if (!p)
+		FAIL("it is rejected: %s", reject.reason);
+	return p;
+}
+
+/* ---- packets, each up to a page that may not be read ---- */
+
+static uint8_t *ends[MAX_BURST];
+
+static void open_ends(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (uint32_t i = 0; i < MAX_BURST; i++) {
+		uint8_t *at = mmap(NULL, 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		assert_true(at != MAP_FAILED);
+		assert_int_equal(mprotect(at, page, PROT_READ | PROT_WRITE), 0);
+		ends[i] = at + page;
+	}
+}
+
+static void make_packet(struct vfm_packet *p, uint32_t i, uint32_t few)
+{
+	uint32_t len = below(6) ? 16 + below(PACKET_BYTES - 15) : below(PACKET_BYTES);
+
+	*p = (struct vfm_packet){.data = ends[i] - len, .len = len, .input = below(3)};
+	for (uint32_t k = 0; k < len; k++)
+		ends[i][(long)k - (long)len] = (uint8_t)below(few);
+}
+
+/* ---- bursts ---- */
+
+static void check_bursts(const struct program *p, enum jit_tier tier, struct shard **twin, struct shard **mine)
+{
+	static struct machine m;
+	struct vfm_packet packets[MAX_BURST];
+	struct vfm_result results[MAX_BURST];
+	struct shard *shards[MAX_BURST];
+	uint32_t whose[MAX_BURST];
+	struct jit_counts counts;
+	uint64_t now = 0;
+	struct jit *j;
+
+	assert_int_equal(jit_new(p, tier, VFM_DEFAULT_INSN_LIMIT, &j), 0);
+	if (below(4))
+		jit_hint_from(j, 0);
+	for (unsigned burst = 0; burst < 3; burst++) {
+		uint32_t n = 1 + below(MAX_BURST), few = 1 + below(4), step = below(2) * 600000, n_shards = 1 + below(SHARDS);
+
+		for (uint32_t i = 0; i < n; i++) {
+			make_packet(&packets[i], i, few);
+			now += below(step + 1);
+			packets[i].time_us = now;
+			whose[i] = below(n_shards);
+			shards[i] = mine[whose[i]];
+		}
+		jit_burst(j, n, packets, shards, results);
+		for (uint32_t i = 0; i < n; i++) {
+			machine_init(&m, p->code, p->len, p->table_index, twin[whose[i]], &packets[i], VFM_DEFAULT_INSN_LIMIT);
+			machine_run(&m);
+			if (m.result.error != results[i].error || m.result.value != results[i].value)
+				FAIL("%s, burst %u, packet %u of %u, %u bytes: machine %d %llu, compiled %d %llu",
+				     jit_tier_name(tier), burst, i, n, packets[i].len, m.result.error,
+				     (unsigned long long)m.result.value, results[i].error, (unsigned long long)results[i].value);
+			seen.errors += results[i].error != VFM_SUCCESS;
+		}
+		seen.packets += n;
+		for (unsigned k = 0; k < SHARDS; k++)
+			if (shard_digest(twin[k]) != shard_digest(mine[k]))
+				FAIL("%s, burst %u: the tables, or the clocks, differ", jit_tier_name(tier), burst);
+	}
+	counts = jit_counts(j);
+	seen.together += counts.tier[JIT_AVX2] + counts.tier[JIT_AVX512];
+	seen.continued += counts.continued;
+	seen.programs++;
+	seen.continuing += counts.continued > 0;
+	jit_free(j);
+}
+
+static void check(uint64_t seed, enum jit_tier tier)
+{
+	struct program_state_options state = {.idle_s = -1, .tracked = seed % 2, .seed = seed};
+	struct shard *twin[SHARDS], *mine[SHARDS];
+	struct program *p;
+
+	make_program(seed);
+	p = assemble();
+	for (unsigned k = 0; k < SHARDS; k++) {
+		twin[k] = program_shard_new(p, &state);
+		mine[k] = program_shard_new(p, &state);
+		assert_true(twin[k] && mine[k]);
+	}
+	check_bursts(p, tier, twin, mine);
+	for (unsigned k = 0; k < SHARDS; k++) {
+		shard_free(twin[k]);
+		shard_free(mine[k]);
+	}
+	program_free(p);
+}
+
+static void expect(uint64_t part, uint64_t of, unsigned percent, const char *what)
+{
+	if (part * 100 < of * percent)
+		fail_msg("only %llu of %llu %s", (unsigned long long)part, (unsigned long long)of, what);
+}
+
+static void packets_that_leave_lanes_equal_the_machine(void **state)
+{
+	const char *one = getenv("TEST_SEED");
+	uint64_t n = one ? 1 : getenv("TEST_ALL") ? ALL_PROGRAMS : SHORT_PROGRAMS;
+	enum jit_tier best = jit_best_tier();
+
+	(void)state;
+	for (uint64_t i = 0; i < n; i++) {
+		running_seed = one ? strtoull(one, NULL, 0) : i + 1;
+		for (int tier = JIT_AVX2; tier <= (int)best; tier++) {
+			setenv("VFM_JIT", jit_tier_name((enum jit_tier)tier), 1);
+			check(running_seed, (enum jit_tier)tier);
+		}
+	}
+	unsetenv("VFM_JIT");
+	if (best < JIT_AVX2) {
+		print_message("SKIP no vector code for this CPU\n");
+		skip();
+	}
+	if (n == 1)
+		return;
+	expect(seen.continued, seen.packets, 10, "packets went on where they left the lanes");
+	expect(seen.continuing, seen.programs, 50, "programs had such packets");
+	expect(seen.together, seen.packets, 10, "packets had their verdict in lanes");
+	expect(seen.errors, seen.packets, 10, "packets ended in an error");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(packets_that_leave_lanes_equal_the_machine),
+	};
+
+	open_ends();
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
