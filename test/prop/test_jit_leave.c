@@ -119,7 +119,20 @@ static void add_action(void)
 {
 	uint32_t t = below(2);
 
-	switch (below(9)) {
+	switch (below(11)) {
+	case 9: /* two ways to a table instruction, each with values of its own */
+		add("LD8 %u\nPUSH 1\nJEQ one%u\n", offset(), n_labels);
+		add_use(0);
+		add_use(1);
+		add("JMP both%u\none%u:\n", n_labels, n_labels);
+		add_use(0);
+		add_use(1);
+		add("both%u:\nFLOW_ADD %u\nRET\n", n_labels++, t);
+		return;
+	case 10: /* a key that no packet of the region must have */
+		add_use(0);
+		add("LD8 %u\nDIV\nLD8 %u\nFLOW_LOAD %u\nADD\nRET\n", offset(), below(PACKET_BYTES), t);
+		return;
 	case 0:
 		add("RET %u\n", below(4));
 		return;
@@ -330,10 +343,44 @@ static void packets_that_leave_lanes_equal_the_machine(void **state)
 	expect(seen.errors, seen.packets, 10, "packets ended in an error");
 }
 
+/* A sum of more than 32 bits is computed where it is used, in lanes or not. */
+static void what_lanes_cannot_hand_on_is_computed_behind_them(void **state)
+{
+	struct program_state_options options = {.idle_s = -1};
+	struct vfm_packet packets[16];
+	struct vfm_result results[16];
+	struct shard *shards[16];
+	struct program *p;
+	struct jit *j;
+
+	(void)state;
+	if (jit_best_tier() < JIT_AVX2)
+		skip();
+	text_len = 0;
+	add("TABLE 0, 16, 0\nLD8 0\nPUSH 0\nJEQ out\nLD32 1\nPUSH 8\nSHL\nLD8 5\nADD\nLD8 6\nMIX\nPUSH 1\nFLOW_ADD "
+	    "0\nRET\nout:\nRET 7\n");
+	p = assemble();
+	shards[0] = program_shard_new(p, &options);
+	assert_int_equal(jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j), 0);
+	for (uint32_t i = 0; i < 16; i++) {
+		packets[i] = (struct vfm_packet){.data = ends[i] - PACKET_BYTES, .len = PACKET_BYTES};
+		memset(ends[i] - PACKET_BYTES, i % 2, PACKET_BYTES);
+		shards[i] = shards[0];
+	}
+	jit_burst(j, 16, packets, shards, results);
+	for (uint32_t i = 0; i < 16; i++)
+		assert_int_equal(results[i].value, i % 2 ? (i + 1) / 2 : 7);
+	assert_int_equal(jit_counts(j).continued, 8);
+	jit_free(j);
+	shard_free(shards[0]);
+	program_free(p);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(packets_that_leave_lanes_equal_the_machine),
+		cmocka_unit_test(what_lanes_cannot_hand_on_is_computed_behind_them),
 	};
 
 	open_ends();
