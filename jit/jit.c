@@ -155,6 +155,7 @@ static int make_executable(struct jit *j, const struct codes *c)
 		j->vector_bytes = c->vector.lanes.n;
 		j->lanes = (struct jit_lanes){.run = (jit_vec_fn)(uintptr_t)j->vector_code,
 					      .lanes = j->tier == JIT_AVX512 ? 16 : 8,
+					      .wants = c->vector.wants,
 					      .restart = j->run,
 					      .onward = (jit_loop_fn)(uintptr_t)(j->exec.code + onward_at),
 					      .continuations = c->vector.continuations,
@@ -326,8 +327,9 @@ static void run_in_order(struct jit *j, uint32_t n, const struct vfm_packet *pac
 static void run_in_lanes(struct jit *j, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 			 struct vfm_result *results)
 {
-	struct jit_lanes_counts c = jit_lanes_run(&j->lanes, n, packets, shards, results);
+	struct jit_lanes_counts c;
 
+	jit_lanes_run(&j->lanes, n, packets, shards, results, &c);
 	j->counts.tier[j->tier] += n - c.left;
 	j->counts.tier[JIT_SCALAR] += c.left;
 	j->counts.continued += c.continued;

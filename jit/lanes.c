@@ -17,6 +17,7 @@ struct group {
 	struct vec_args args;
 	uint32_t n;
 	uint32_t left, continued; /* lanes */
+	uint64_t latest_us;       /* of 16 packets */
 	bool known;               /* hinted[] is filled */
 	struct jit_hinted hinted[VEC_LANES];
 };
@@ -25,47 +26,44 @@ struct group {
 _Static_assert(sizeof(struct vfm_packet) == 24 && offsetof(struct vfm_packet, len) == 8 && offsetof(struct vfm_packet, input) == 12,
 	       "three 64-bit words a packet: data, len and input, time");
 
-/* 16 packets are 6 registers of words; each of the first two kinds is picked out of them. */
-__attribute__((target("avx512f"))) static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+/* 16 packets are 6 registers of words; each kind is picked out of them. Returns the latest of their times. */
+__attribute__((target("avx512f"))) static uint64_t fill_lanes(const struct vfm_packet *packets, unsigned wants, struct vec_args *args)
 {
-	const __m512i data01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), data2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
-	const __m512i len01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), len2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
+	const __m512i first01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), first2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
+	const __m512i second01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), second2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
+	const __m512i third01 = _mm512_setr_epi64(2, 5, 8, 11, 14, 0, 0, 0), third2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 9, 12, 15);
 	const uint8_t *at = (const uint8_t *)packets;
+	__m512i latest = _mm512_setzero_si512();
 	__m256i len[2], input[2];
 
 	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
 		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
-		__m512i data = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, data01, w1), data2, w2);
-		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, len01, w1), len2, w2);
+		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, second01, w1), second2, w2);
 
-		_mm512_store_si512(args->data + 8 * half, data);
+		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, third01, w1), third2, w2));
+		if (wants & VEC_DATA)
+			_mm512_store_si512(args->data + 8 * half,
+					   _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, first01, w1), first2, w2));
 		len[half] = _mm512_cvtepi64_epi32(lens);
 		input[half] = _mm512_cvtepi64_epi32(_mm512_srli_epi64(lens, 32));
 	}
 	/* Whole vectors, as they are read: a load waits for two stores that it spans. */
 	_mm512_store_si512(args->len, _mm512_inserti64x4(_mm512_castsi256_si512(len[0]), len[1], 1));
-	_mm512_store_si512(args->input, _mm512_inserti64x4(_mm512_castsi256_si512(input[0]), input[1], 1));
+	if (wants & VEC_INPUT)
+		_mm512_store_si512(args->input, _mm512_inserti64x4(_mm512_castsi256_si512(input[0]), input[1], 1));
+	/* Most often the last one. */
+	if (!_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)packets[VEC_LANES - 1].time_us)))
+		return packets[VEC_LANES - 1].time_us;
+	return _mm512_reduce_max_epu64(latest);
 }
 
-/* Are all of them one shard? Then the latest of the packets' times is all it needs. */
-__attribute__((target("avx512f"))) static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+/* Are all of 16 one shard? */
+__attribute__((target("avx512f"))) static bool is_one_shard(struct shard *const *shards)
 {
-	const __m512i time01 = _mm512_setr_epi64(2, 5, 8, 11, 14, 0, 0, 0), time2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 9, 12, 15);
 	const __m512i one = _mm512_set1_epi64((int64_t)(uintptr_t)shards[0]);
-	const uint8_t *at = (const uint8_t *)packets;
-	__m512i latest = _mm512_setzero_si512();
 
-	if (_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards), one) ||
-	    _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards + 8), one))
-		return false;
-	for (unsigned half = 0; half < 2; half++, at += 8 * sizeof(*packets)) {
-		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
-
-		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, time01, w1), time2, w2));
-	}
-	if (_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)shards[0]->clock_us)))
-		shard_set_time(shards[0], _mm512_reduce_max_epu64(latest));
-	return true;
+	return !(_mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards), one) |
+		 _mm512_cmpneq_epi64_mask(_mm512_loadu_si512(shards + 8), one));
 }
 
 _Static_assert(sizeof(struct vfm_result) == 16 && offsetof(struct vfm_result, error) == 8, "a value, then the error");
@@ -73,18 +71,17 @@ _Static_assert(sizeof(struct vfm_result) == 16 && offsetof(struct vfm_result, er
 /* Sixteen values without errors. */
 __attribute__((target("avx512f"))) static void store_results(const struct vec_args *args, struct vfm_result *results)
 {
-	const __m512i spread = _mm512_setr_epi64(0, 0, 1, 1, 2, 2, 3, 3);
+	const __m512i four = _mm512_set1_epi32(4), out = _mm512_load_si512(args->out);
+	__m512i from = _mm512_setr_epi32(0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0);
 
 	for (unsigned i = 0; i < VEC_LANES; i += 4) {
-		__m512i four = _mm512_cvtepu32_epi64(_mm256_castsi128_si256(_mm_load_si128((const __m128i *)(args->out + i))));
-
-		_mm512_storeu_si512(results + i, _mm512_maskz_permutexvar_epi64(0x55, spread, four));
+		_mm512_storeu_si512(results + i, _mm512_maskz_permutexvar_epi32(0x1111, from, out));
+		from = _mm512_add_epi32(from, four);
 	}
 }
 #else
-static bool set_time_of_one_shard(const struct vfm_packet *packets, struct shard *const *shards)
+static bool is_one_shard(struct shard *const *shards)
 {
-	(void)packets;
 	(void)shards;
 	return false;
 }
@@ -95,12 +92,27 @@ static void store_results(const struct vec_args *args, struct vfm_result *result
 	(void)results;
 }
 
-static void fill_lanes(const struct vfm_packet *packets, struct vec_args *args)
+static uint64_t fill_lanes(const struct vfm_packet *packets, unsigned wants, struct vec_args *args)
 {
 	(void)packets;
+	(void)wants;
 	(void)args;
+	return 0;
 }
 #endif
+
+/* Of the group that comes next, of which there are n packets or more. */
+static void fetch_headers(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets)
+{
+	if (n >= VEC_LANES && l->lanes == VEC_LANES) {
+#pragma GCC unroll 16
+		for (unsigned i = 0; i < VEC_LANES; i++)
+			__builtin_prefetch(packets[i].data);
+		return;
+	}
+	for (uint32_t i = 0; i < n && i < l->lanes; i++)
+		__builtin_prefetch(packets[i].data);
+}
 
 static void run_group(const struct jit_lanes *l, struct group *g, const struct vfm_packet *packets)
 {
@@ -108,7 +120,7 @@ static void run_group(const struct jit_lanes *l, struct group *g, const struct v
 	struct vec_args *args = &g->args;
 
 	if (g->n == VEC_LANES)
-		fill_lanes(packets, args);
+		g->latest_us = fill_lanes(packets, l->wants, args);
 	if (g->n < l->lanes)
 		packets = memcpy(some, packets, g->n * sizeof(*packets));
 	for (uint32_t i = 0; i < g->n && g->n < VEC_LANES; i++) {
@@ -125,16 +137,17 @@ static void run_group(const struct jit_lanes *l, struct group *g, const struct v
 /* ---- entries of tables, before packets look at them ---- */
 
 /* The packet's key, if it has it. */
-static bool read_key(const struct jit_continuation *c, const struct vec_args *args, uint32_t lane, uint64_t *key)
+static bool read_key(const struct jit_continuation *c, const struct vec_args *args, uint32_t lane, const struct vfm_packet *packet,
+		     uint64_t *key)
 {
-	const uint8_t *at = (const uint8_t *)(uintptr_t)args->data[lane] + c->key_at;
+	const uint8_t *at = packet->data + c->key_at;
 	uint32_t word;
 
 	if (c->key == JIT_KEY_HANDED_ON) {
 		*key = args->live[c->slot[c->key_at]][lane];
 		return true;
 	}
-	if (args->len[lane] < c->key_at + c->key_bytes)
+	if (packet->len < c->key_at + c->key_bytes)
 		return false;
 	if (c->key_bytes == sizeof(word)) {
 		memcpy(&word, at, sizeof(word));
@@ -150,7 +163,7 @@ static bool read_key(const struct jit_continuation *c, const struct vec_args *ar
 /* Fetches what this continuation's lanes look at, where tables are large, and tells in hinted[] what is in the hints' table. Returns the lanes
  * fetched for. */
 static uint32_t fetch_known(const struct jit_lanes *l, const struct jit_continuation *c, uint32_t lanes, struct group *g,
-			    struct shard *const *shards)
+			    const struct vfm_packet *packets, struct shard *const *shards)
 {
 	const struct shard *last = NULL;
 	const struct table *t = NULL;
@@ -164,7 +177,7 @@ static uint32_t fetch_known(const struct jit_lanes *l, const struct jit_continua
 			last = shards[lane];
 			t = jit_hint_table(l->hint, last, c->table);
 		}
-		if (!t || !read_key(c, &g->args, lane, &key))
+		if (!t || !read_key(c, &g->args, lane, &packets[lane], &key))
 			continue;
 		if (c->table == l->hint->table)
 			g->hinted[lane] = (struct jit_hinted){key, table_prefetch_home(t, key)};
@@ -207,7 +220,7 @@ static uint32_t fetch(const struct jit_lanes *l, struct group *g, const struct v
 	for (uint32_t k = 0; k < all->n; k++) {
 		if (all->at[k].key == JIT_KEY_UNKNOWN || !g->args.leave[k])
 			continue;
-		gain |= fetch_known(l, &all->at[k], g->args.leave[k], g, shards);
+		gain |= fetch_known(l, &all->at[k], g->args.leave[k], g, packets, shards);
 		unknown &= ~g->args.leave[k];
 	}
 	if (unknown)
@@ -264,7 +277,8 @@ static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t
 static void store_verdicts(const struct group *g, const struct vfm_packet *packets, struct shard *const *shards,
 			   struct vfm_result *results)
 {
-	if (g->n == VEC_LANES && set_time_of_one_shard(packets, shards)) {
+	if (g->n == VEC_LANES && is_one_shard(shards)) {
+		shard_set_time(shards[0], g->latest_us);
 		store_results(&g->args, results);
 		return;
 	}
@@ -295,22 +309,21 @@ static void finish_group(const struct jit_lanes *l, const struct group *g, const
 	}
 }
 
-struct jit_lanes_counts jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets,
-				      struct shard *const *shards, struct vfm_result *results)
+void jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		   struct vfm_result *results, struct jit_lanes_counts *counts)
 {
 	struct group groups[JIT_LANES_AHEAD / 8], *g = groups;
-	struct jit_lanes_counts counts = {0};
 	bool waits = l->hint->run; /* for entries of tables */
 
+	*counts = (struct jit_lanes_counts){0};
 	for (uint32_t i = 0; i < n; i += l->lanes) {
 		g->n = n - i < l->lanes ? n - i : l->lanes;
-		for (uint32_t next = i + g->n; next < n && next < i + 2 * l->lanes; next++)
-			__builtin_prefetch(packets[next].data);
+		fetch_headers(l, n - i - g->n, packets + i + g->n);
 		run_group(l, g, packets + i);
 		if (g->left) {
-			counts.idle += (uint32_t)__builtin_popcount(fetch(l, g, packets + i, shards + i));
-			counts.left += (uint32_t)__builtin_popcount(g->left);
-			counts.continued += (uint32_t)__builtin_popcount(g->continued);
+			counts->idle += (uint32_t)__builtin_popcount(fetch(l, g, packets + i, shards + i));
+			counts->left += (uint32_t)__builtin_popcount(g->left);
+			counts->continued += (uint32_t)__builtin_popcount(g->continued);
 		}
 		if (waits)
 			g++;
@@ -320,5 +333,4 @@ struct jit_lanes_counts jit_lanes_run(const struct jit_lanes *l, uint32_t n, con
 	g = groups;
 	for (uint32_t i = 0; waits && i < n; i += l->lanes)
 		finish_group(l, g++, packets + i, shards + i, results + i);
-	return counts;
 }

@@ -379,7 +379,9 @@ struct jit_vec_code {
 	struct jit_buf lanes;
 	struct jit_buf onward; /* a jit_loop_fn over packets none of which is to be run from its start; empty: no continuations */
 	struct jit_continuations continuations;
+	uint8_t wants; /* VEC_DATA, VEC_INPUT: of the arguments; else they need not be filled */
 };
+enum { VEC_DATA = 1, VEC_INPUT = 2 };
 void jit_vec_code_fini(struct jit_vec_code *c);
 
 /* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */
@@ -439,6 +441,7 @@ bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packe
 struct jit_lanes {
 	jit_vec_fn run; /* NULL: no vector code */
 	uint32_t lanes; /* packets that it takes */
+	uint8_t wants;
 	jit_fn restart; /* the whole program */
 	jit_loop_fn onward;
 	struct jit_continuations continuations;
@@ -453,7 +456,7 @@ struct jit_lanes_counts {
 /* Sets the clocks of n packets' shards, where no verdict looks at them. */
 void jit_set_times(uint32_t n, const struct vfm_packet *packets, struct shard *const *shards);
 /* Runs 1 .. JIT_LANES_AHEAD packets on their shards, in order as far as anyone can tell. */
-struct jit_lanes_counts jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets,
-				      struct shard *const *shards, struct vfm_result *results);
+void jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
+		   struct vfm_result *results, struct jit_lanes_counts *counts);
 
 #endif

@@ -146,6 +146,7 @@ static void load(struct vec *v, uint32_t id, const struct ir_value *x)
 	if (w < 0) {
 		uint8_t low = v->isa->address(v->b, false, scratch(v, 0)), high = v->isa->address(v->b, true, scratch(v, 1));
 
+		v->wants |= VEC_DATA;
 		/* Lanes that are not in the burst, or too short, stay out: the entry's mask is kept on the stack. */
 		mask_load(v->b, VEC_YES, v->words_offset);
 		v->isa->gather(v, from, low, high, (int32_t)start, VEC_YES);
@@ -161,6 +162,7 @@ static void load_indexed(struct vec *v, uint32_t id, const struct ir_value *x, u
 	uint32_t bytes = ir_ops[x->op].bytes;
 	uint8_t d = result(v, id), at = in_reg(v, x->a, scratch(v, 0)), low = scratch(v, 1), high = scratch(v, 2);
 
+	v->wants |= VEC_DATA;
 	/* at = offset + bytes - 4, the window's start; inside iff at <= length - 4, both without sign. */
 	if (bytes < 4) {
 		v->isa->op(b, EVEX_PSUBD, scratch(v, 0), at, number(v, 4 - bytes));
@@ -248,6 +250,7 @@ static void compute(struct vec *v, uint32_t id, uint8_t mask)
 		v->isa->move(v->b, d, reg(v->isa->lengths(v->b, d)));
 		break;
 	case IR_INPUT:
+		v->wants |= VEC_INPUT;
 		v->isa->load_args(v->b, d, offsetof(struct vec_args, input));
 		break;
 	default:
@@ -582,6 +585,7 @@ static int make(struct vec *v, struct ir *own, const uint8_t *needed, struct jit
 		err = jit_alloc(v->ir, v->needed, &v->isa->values, true, NULL, &v->places);
 	if (!err)
 		emit(v);
+	out->wants = v->wants;
 	return !err && v->b->failed ? -ENOMEM : err;
 }
 
