@@ -27,7 +27,8 @@ _Static_assert(sizeof(struct vfm_packet) == 24 && offsetof(struct vfm_packet, le
 	       "three 64-bit words a packet: data, len and input, time");
 
 /* 16 packets are 6 registers of words; each kind is picked out of them. Returns the latest of their times. */
-__attribute__((target("avx512f"))) static uint64_t fill_lanes(const struct vfm_packet *packets, unsigned wants, struct vec_args *args)
+__attribute__((target("avx512f"))) static uint64_t fill_lanes(const struct vfm_packet *packets, unsigned wants,
+							      struct vec_args *args)
 {
 	const __m512i first01 = _mm512_setr_epi64(0, 3, 6, 9, 12, 15, 0, 0), first2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 5, 10, 13);
 	const __m512i second01 = _mm512_setr_epi64(1, 4, 7, 10, 13, 0, 0, 0), second2 = _mm512_setr_epi64(0, 1, 2, 3, 4, 8, 11, 14);
@@ -40,7 +41,8 @@ __attribute__((target("avx512f"))) static uint64_t fill_lanes(const struct vfm_p
 		__m512i w0 = _mm512_loadu_si512(at), w1 = _mm512_loadu_si512(at + 64), w2 = _mm512_loadu_si512(at + 128);
 		__m512i lens = _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, second01, w1), second2, w2);
 
-		latest = _mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, third01, w1), third2, w2));
+		latest =
+			_mm512_max_epu64(latest, _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, third01, w1), third2, w2));
 		if (wants & VEC_DATA)
 			_mm512_store_si512(args->data + 8 * half,
 					   _mm512_permutex2var_epi64(_mm512_permutex2var_epi64(w0, first01, w1), first2, w2));
@@ -55,6 +57,24 @@ __attribute__((target("avx512f"))) static uint64_t fill_lanes(const struct vfm_p
 	if (!_mm512_cmpgt_epu64_mask(latest, _mm512_set1_epi64((int64_t)packets[VEC_LANES - 1].time_us)))
 		return packets[VEC_LANES - 1].time_us;
 	return _mm512_reduce_max_epu64(latest);
+}
+
+/* The same for 8, without their times. Lanes are put together before they are stored, as they are read together. */
+__attribute__((target("avx2"))) static void fill_8_lanes(const struct vfm_packet *packets, unsigned wants, struct vec_args *args)
+{
+	const struct vfm_packet *p = packets;
+
+#define ALL_8(field) \
+	(int)p[0].field, (int)p[1].field, (int)p[2].field, (int)p[3].field, (int)p[4].field, (int)p[5].field, (int)p[6].field, \
+		(int)p[7].field
+	_mm256_store_si256((__m256i *)args->len, _mm256_setr_epi32(ALL_8(len)));
+	if (wants & VEC_INPUT)
+		_mm256_store_si256((__m256i *)args->input, _mm256_setr_epi32(ALL_8(input)));
+#undef ALL_8
+	for (unsigned i = 0; i < 8 && wants & VEC_DATA; i += 4)
+		_mm256_store_si256((__m256i *)(args->data + i),
+				   _mm256_setr_epi64x((int64_t)(uintptr_t)p[i].data, (int64_t)(uintptr_t)p[i + 1].data,
+						      (int64_t)(uintptr_t)p[i + 2].data, (int64_t)(uintptr_t)p[i + 3].data));
 }
 
 /* Are all of 16 one shard? */
@@ -99,6 +119,11 @@ static uint64_t fill_lanes(const struct vfm_packet *packets, unsigned wants, str
 	(void)args;
 	return 0;
 }
+
+static void fill_8_lanes(const struct vfm_packet *packets, unsigned wants, struct vec_args *args)
+{
+	(void)fill_lanes(packets, wants, args);
+}
 #endif
 
 /* Of the group that comes next, of which there are n packets or more. */
@@ -116,18 +141,17 @@ static void fetch_headers(const struct jit_lanes *l, uint32_t n, const struct vf
 
 static void run_group(const struct jit_lanes *l, struct group *g, const struct vfm_packet *packets)
 {
-	struct vfm_packet some[VEC_LANES]; /* what is not there is not read */
+	struct vfm_packet some[VEC_LANES];
 	struct vec_args *args = &g->args;
 
-	if (g->n == VEC_LANES)
-		g->latest_us = fill_lanes(packets, l->wants, args);
-	if (g->n < l->lanes)
+	if (g->n < l->lanes) {
 		packets = memcpy(some, packets, g->n * sizeof(*packets));
-	for (uint32_t i = 0; i < g->n && g->n < VEC_LANES; i++) {
-		args->data[i] = (uint64_t)(uintptr_t)packets[i].data;
-		args->len[i] = packets[i].len;
-		args->input[i] = packets[i].input;
+		memset(some + g->n, 0, (l->lanes - g->n) * sizeof(*some));
 	}
+	if (l->lanes == VEC_LANES)
+		g->latest_us = fill_lanes(packets, l->wants, args);
+	else
+		fill_8_lanes(packets, l->wants, args);
 	g->left = l->run(args, (1u << g->n) - 1, packets);
 	g->continued = 0;
 	for (uint32_t k = 0; k < l->continuations.n; k++)
