@@ -407,16 +407,18 @@ static void policies_equal_the_machine(void **state)
 	expect_share(seen.continued, 25, "go on where they left it");
 }
 
-/* A burst of as many packets as there are lanes. */
+/* A burst of several groups of lanes. */
+#define SMALL_PKTS  64
+#define SMALL_BYTES 64
 struct small {
-	uint8_t bytes[16][8];
-	struct vfm_packet packets[16];
-	struct vfm_result results[16];
+	uint8_t bytes[SMALL_PKTS][SMALL_BYTES];
+	struct vfm_packet packets[SMALL_PKTS];
+	struct vfm_result results[SMALL_PKTS];
 };
 
 static void run_small(const char *source, struct small *w)
 {
-	struct shard *shards[16];
+	struct shard *shards[SMALL_PKTS];
 	struct vfm_reject why;
 	static struct diag_list d;
 	struct program *p;
@@ -430,11 +432,11 @@ static void run_small(const char *source, struct small *w)
 	assert_non_null(p);
 	assert_int_equal(jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j), 0);
 	shards[0] = program_shard_new(p, &(struct program_state_options){.idle_s = -1});
-	for (unsigned i = 0; i < 16; i++) {
-		w->packets[i] = (struct vfm_packet){.data = w->bytes[i], .len = 8};
+	for (unsigned i = 0; i < SMALL_PKTS; i++) {
+		w->packets[i] = (struct vfm_packet){.data = w->bytes[i], .len = SMALL_BYTES};
 		shards[i] = shards[0];
 	}
-	jit_burst(j, 16, w->packets, shards, w->results);
+	jit_burst(j, SMALL_PKTS, w->packets, shards, w->results);
 	jit_free(j);
 	shard_free(shards[0]);
 	program_free(p);
@@ -447,12 +449,12 @@ static void a_wide_difference_is_not_taken_for_0(void **state)
 	struct small w = {0};
 
 	(void)state;
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < SMALL_PKTS; i++) {
 		w.bytes[i][3] = (uint8_t)i; /* times 2^32 */
 		w.bytes[i][7] = 7;
 	}
 	run_small("LD64 0\nPUSH 7\nSUB\nPUSH 0\nJEQ same\nRET 1\nsame:\nRET 2\n", &w);
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < SMALL_PKTS; i++)
 		assert_int_equal(w.results[i].value, i ? 1 : 2);
 }
 
@@ -462,12 +464,12 @@ static void a_value_that_a_block_drops_serves_another_block(void **state)
 	struct small w = {0};
 
 	(void)state;
-	for (unsigned i = 0; i < 16; i++) {
+	for (unsigned i = 0; i < SMALL_PKTS; i++) {
 		w.bytes[i][0] = 0xfd;
 		w.bytes[i][1] = (uint8_t)(i % 2);
 	}
 	run_small("LD8 1\nPUSH 0\nJEQ other\nLD8 0\nPUSH 7\nAND\nPOP\nRET 1\nother:\nLD8 0\nPUSH 7\nAND\nRET\n", &w);
-	for (unsigned i = 0; i < 16; i++)
+	for (unsigned i = 0; i < SMALL_PKTS; i++)
 		assert_int_equal(w.results[i].value, i % 2 ? 1 : 5);
 }
 
