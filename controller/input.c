@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define DPDK_MB "256"
+/* Of DPDK's memory: each capture is a queue, whose packets either port has buffers for (descriptors and the node's window). */
+#define DPDK_MB         208u
+#define DPDK_CAPTURE_MB 48u
 
 /* Links have names without the commas and quotes that DPDK's arguments do not bear. */
 static int link_capture(const char *capture, const char *directory, uint32_t i)
@@ -40,7 +42,8 @@ static size_t add_core(char *text, size_t room)
 static void set_eal(struct input *in, const char *directory)
 {
 	char *at = in->eal, *end = in->eal + sizeof in->eal;
-	at += snprintf(at, sizeof in->eal, "--no-huge --no-pci --no-shconf --no-telemetry -m " DPDK_MB " --lcores 0@(");
+	at += snprintf(at, sizeof in->eal, "--no-huge --no-pci --no-shconf --no-telemetry -m %u --lcores 0@(",
+		       DPDK_MB + DPDK_CAPTURE_MB * in->n_captures);
 	at += add_core(at, 1024);
 	at += snprintf(at, (size_t)(end - at), ") --vdev net_pcap0");
 	for (uint32_t i = 0; i < in->n_captures; i++)
