@@ -44,7 +44,8 @@ static int load(struct conntrack *c, const struct bench_options *options)
 	if (!c->program || bench_slots_make(&c->packets, PACKETS, 1))
 		return -1;
 	shards.arg = c->program;
-	if (bench_flow_twins_add(&c->engines, BENCH_CONNTRACK, &shards) || bench_own_add(&c->engines, c->program, &shards))
+	if (bench_flow_twins_add(&c->engines, BENCH_CONNTRACK, &shards) || bench_own_add(&c->engines, c->program, &shards) ||
+	    bench_dpdk_add_conntrack(&c->engines, "librte_bpf, our table", &shards))
 		return -1;
 	bench_engines_choose(&c->engines, options->engine);
 	for (uint32_t i = 0; i < PACKETS; i++) {

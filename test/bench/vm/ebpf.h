@@ -88,4 +88,13 @@ int ebpf_from_classic(struct ebpf *e, const bpf_insn_t *code, uint32_t n);
 /* The body of a counting filter: the key in E_KEY, then count() must leave the key's new count in register 0. */
 void ebpf_count(struct ebpf *e, enum bench_flow_filter filter, void (*count)(struct ebpf *e, void *arg), void *arg);
 
+/* The body of examples/conntrack.vfl, on functions of these numbers. HEADERS(packet) gives the protocol in its lowest 8 bits, TCP's flags above
+ * them, and the two bits; HASH(packet) the 5-tuple's hash without direction; LOAD(key), STORE(key, state) and DELETE(key) are the
+ * table's. Packets are addresses of lengths. */
+enum ebpf_conntrack_call { EBPF_HEADERS, EBPF_HASH, EBPF_LOAD, EBPF_STORE, EBPF_DELETE, EBPF_CONNTRACK_CALLS };
+#define EBPF_FLAGS(flags) ((flags) << 8)
+#define EBPF_INSIDE       (1 << 16) /* the source is in 10.0.0.0/8 */
+#define EBPF_SHORT        (1 << 17) /* the packet ends before TCP's flags */
+void ebpf_conntrack(struct ebpf *e);
+
 #endif

@@ -54,6 +54,9 @@ int bench_dpdk_add(struct bench_engines *list, const struct bpf_program *bpf);
 int bench_dpdk_add_count(struct bench_engines *list, const char *name, enum bench_flow_filter which,
 			 uint64_t (*count)(uint64_t key));
 
+/* examples/conntrack.vfl by hand, on our table and our parser as external functions. */
+int bench_dpdk_add_conntrack(struct bench_engines *list, const char *name, const struct bench_shards *shards);
+
 /* peer_kernel.c: the kernel's JIT over the hot set: packets in a map, a loop over them in one BPF_PROG_TEST_RUN, less the same loop
  * around nothing. The passes to come have n packets in n_slots buffers, both powers of two. */
 int bench_kernel_add(struct bench_engines *list, const bpf_insn_t *code, uint32_t len, uint32_t n_slots, uint32_t n);
