@@ -9,7 +9,6 @@
 #include <time.h>
 
 #include "node/eal_dpdk.h"
-#include "node/link.h"
 
 #define TICK_NS     1000000
 #define DRAIN_US    1000000
@@ -28,6 +27,7 @@ struct cores {
 	const volatile int *stop;
 	char *why;
 	uint32_t n;
+	struct link_hub *hub;
 	struct core core[EAL_MAX_CORES];
 	struct daemon *daemons[EAL_MAX_CORES];
 	struct io *ports[2];
@@ -156,6 +156,7 @@ static int open_core(struct cores *c, uint32_t i, const struct daemon_options *n
 	int rc = 0;
 
 	core->options = *node;
+	core->options.hub = c->hub;
 	core->options.process = i ? daemon_self(c->daemons[0]) : 0;
 	core->options.follow = i ? NULL : node->follow; /* one asks for all */
 	if (c->n > 1) {
@@ -211,6 +212,9 @@ static int open_all(struct cores *c, const struct daemon_options *node, const st
 {
 	int rc = 0;
 
+	c->hub = link_hub_new(c->n);
+	if (!c->hub)
+		return fail(c, -ENOMEM, "out of memory, the cores' sockets: close other programs");
 	for (uint32_t i = 0; i < c->n && !rc; i++)
 		rc = open_core(c, i, node, deploy);
 	if (!rc)
@@ -273,6 +277,7 @@ static int close_all(struct cores *c)
 		one = daemon_close(c->daemons[i]);
 		rc = rc ? rc : one;
 	}
+	link_hub_free(c->hub);
 	for (uint32_t i = 0; i < c->options->mirrors.n; i++)
 		if (mirror_free(c->mirrors[i]))
 			rc = fail(c, -EIO, "not all could be written, --mirror: make room");

@@ -179,7 +179,7 @@ static int join(struct daemon *d)
 {
 	const struct daemon_options *o = &d->options;
 	struct link_calls calls = {d, on_frame, on_gone, on_refused};
-	int err = link_open(&d->link, d->node.options.self, o->endpoint, o->keys, &calls);
+	int err = link_open(&d->link, d->node.options.self, o->endpoint, o->hub, o->keys, &calls);
 	if (err == -ENOKEY)
 		return daemon_fail(d, err, "on a network without keys", o->endpoint,
 				   "give --key and --peers (vfmctl keygen), or ipc or loopback");

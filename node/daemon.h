@@ -10,6 +10,7 @@
 #include "analysis/deploy.h"
 #include "node/engine.h"
 #include "node/follow.h"
+#include "node/link.h"
 #include "node/live.h"
 #include "node/node.h"
 #include "state/keys.h"
@@ -20,6 +21,7 @@ struct daemon_options {
 	const char *name;
 	uint64_t process;        /* incarnation of the first node of this process; 0: this is it */
 	const char *endpoint;    /* where peers reach this node; NULL: alone */
+	struct link_hub *hub;    /* of this process's daemons; NULL: there is but one */
 	const struct keys *keys; /* for connections over a network; NULL: none */
 	const char *controller;  /* the controllers' endpoints, with commas between; NULL: alone */
 	struct follow *follow;   /* ends when the controller has another plan; NULL: goes on with this one */

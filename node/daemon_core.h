@@ -5,7 +5,6 @@
 
 #include "node/capture.h"
 #include "node/daemon.h"
-#include "node/link.h"
 #include "node/probe.h"
 #include "node/reading.h"
 #include "node/runner.h"

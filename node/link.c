@@ -34,7 +34,18 @@ struct line {
 
 enum { LINE_URGENT, LINE_VERDICTS, LINE_REPLICATION, LINE_WORK, LINES };
 
+#define HUB_NAME_BYTES (257 + sizeof "inproc://")
+
+struct link_hub {
+	void *context;
+	bool guarded; /* a link answers ZeroMQ's questions for all */
+	uint32_t n, room;
+	char names[][HUB_NAME_BYTES]; /* where links listen for each other: inproc:// and their endpoints */
+};
+
 struct link {
+	struct link_hub *hub; /* NULL: context is its own */
+	uint64_t self;
 	void *context, *router, *zap;
 	const struct keys *keys;
 	int timer;
@@ -60,6 +71,46 @@ static void set_common(void *socket)
 	(void)zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &most, sizeof most);
 }
 
+/* ---- links of one process ---- */
+
+struct link_hub *link_hub_new(uint32_t links)
+{
+	struct link_hub *h = calloc(1, sizeof *h + links * sizeof h->names[0]);
+	if (!h)
+		return NULL;
+	h->room = links;
+	h->context = zmq_ctx_new();
+	if (h->context && zmq_ctx_set(h->context, ZMQ_IO_THREADS, (int)links) == 0)
+		return h;
+	link_hub_free(h);
+	return NULL;
+}
+
+void link_hub_free(struct link_hub *h)
+{
+	if (h && h->context)
+		zmq_ctx_term(h->context);
+	free(h);
+}
+
+/* Listens for the hub's other links too. */
+static int enter_hub(struct link *l, const char *endpoint)
+{
+	struct link_hub *h = l->hub;
+	if (h->n == h->room || (size_t)snprintf(h->names[h->n], HUB_NAME_BYTES, "inproc://%s", endpoint) >= HUB_NAME_BYTES)
+		return -ENOSPC;
+	return zmq_bind(l->router, h->names[h->n++]) ? -errno : 0;
+}
+
+/* Where to connect to reach endpoint: from memory to memory if it is in the hub. */
+static const char *nearest(const struct link *l, const char *endpoint)
+{
+	for (uint32_t i = 0; l->hub && i < l->hub->n; i++)
+		if (strcmp(l->hub->names[i] + strlen("inproc://"), endpoint) == 0)
+			return l->hub->names[i];
+	return endpoint;
+}
+
 /* ---- who may connect ---- */
 
 static void set_text(void *socket, int option, const char *text)
@@ -78,10 +129,14 @@ static void set_client_keys(const struct keys *keys, void *socket, const char *k
 /* ZeroMQ asks a socket of this name about each connection (https://rfc.zeromq.org/spec/27). */
 static int guard(struct link *l)
 {
-	l->zap = zmq_socket(l->context, ZMQ_REP);
-	if (!l->zap || zmq_bind(l->zap, "inproc://zeromq.zap.01"))
-		return -errno;
-	set_int(l->zap, ZMQ_LINGER, 0);
+	if (!l->hub || !l->hub->guarded) {
+		l->zap = zmq_socket(l->context, ZMQ_REP);
+		if (!l->zap || zmq_bind(l->zap, "inproc://zeromq.zap.01"))
+			return -errno;
+		set_int(l->zap, ZMQ_LINGER, 0);
+	}
+	if (l->hub)
+		l->hub->guarded = true;
 	set_int(l->router, ZMQ_CURVE_SERVER, 1);
 	set_text(l->router, ZMQ_CURVE_SECRETKEY, l->keys->secret_key);
 	(void)zmq_setsockopt(l->router, ZMQ_ZAP_DOMAIN, "cluster", strlen("cluster"));
@@ -120,7 +175,16 @@ static bool admit(struct link *l)
 	return true;
 }
 
-int link_open(struct link **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct link_calls *calls)
+static int listen_at(struct link *l, const char *endpoint)
+{
+	int err = l->keys ? guard(l) : 0;
+	if (!err && zmq_bind(l->router, endpoint))
+		err = -errno;
+	return !err && l->hub ? enter_hub(l, endpoint) : err;
+}
+
+int link_open(struct link **out, uint64_t self, const char *endpoint, struct link_hub *hub, const struct keys *keys,
+	      const struct link_calls *calls)
 {
 	if (!keys && keys_needed(endpoint))
 		return -ENOKEY;
@@ -129,8 +193,10 @@ int link_open(struct link **out, uint64_t self, const char *endpoint, const stru
 		return -ENOMEM;
 	l->calls = *calls;
 	l->keys = keys;
+	l->hub = hub;
+	l->self = self;
 	quarantine_name(self, l->name);
-	l->context = zmq_ctx_new();
+	l->context = hub ? hub->context : zmq_ctx_new();
 	l->timer = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC);
 	l->router = l->context && l->timer >= 0 ? zmq_socket(l->context, ZMQ_ROUTER) : NULL;
 	if (l->router) {
@@ -138,13 +204,12 @@ int link_open(struct link **out, uint64_t self, const char *endpoint, const stru
 		set_int(l->router, ZMQ_ROUTER_MANDATORY, 1);
 		set_int(l->router, ZMQ_ROUTER_HANDOVER, 1); /* a peer's new connection is it, not the broken one before */
 	}
-	if (!l->router || (keys && guard(l)) || zmq_bind(l->router, endpoint)) {
-		int err = -errno;
+	int err = l->router ? listen_at(l, endpoint) : -errno;
+	if (err)
 		link_close(l);
-		return err;
-	}
-	*out = l;
-	return 0;
+	else
+		*out = l;
+	return err;
 }
 
 static struct arrival *take(struct line *q)
@@ -178,7 +243,7 @@ void link_close(struct link *l)
 		zmq_close(l->router);
 	if (l->zap)
 		zmq_close(l->zap);
-	if (l->context)
+	if (l->context && !l->hub)
 		zmq_ctx_term(l->context);
 	if (l->timer >= 0)
 		close(l->timer);
@@ -206,7 +271,7 @@ void link_disconnect(struct link *l, uint64_t id)
 static int watch(struct link *l, struct link_peer *p)
 {
 	char name[64];
-	snprintf(name, sizeof name, "inproc://monitor-%" PRIu64, l->n_monitors++);
+	snprintf(name, sizeof name, "inproc://monitor-%016" PRIx64 "-%" PRIu64, l->self, l->n_monitors++);
 	if (zmq_socket_monitor(p->socket, name, ZMQ_EVENT_DISCONNECTED))
 		return -errno;
 	p->monitor = zmq_socket(l->context, ZMQ_PAIR);
@@ -242,7 +307,7 @@ int link_connect(struct link *l, uint64_t id, const char *endpoint)
 	if (l->keys)
 		set_client_keys(l->keys, p->socket, key);
 	err = watch(l, p);
-	if (!err && zmq_connect(p->socket, where))
+	if (!err && zmq_connect(p->socket, nearest(l, where)))
 		err = -errno;
 	if (err)
 		close_peer(p);

@@ -24,6 +24,14 @@
 
 struct link;
 
+/* What links of one process may share: then they reach each other from memory to memory, without threads or the kernel between. All its
+ * links are opened, one after the other, before any of them is polled; afterwards each may be in a thread of its own. */
+struct link_hub;
+/* For so many links. NULL: out of memory. */
+struct link_hub *link_hub_new(uint32_t links);
+/* After its links are closed. hub may be NULL. */
+void link_hub_free(struct link_hub *hub);
+
 struct link_reply {
 	uint8_t to[LINK_REPLY_BYTES];
 	uint8_t bytes;
@@ -38,9 +46,11 @@ struct link_calls {
 	void (*refused)(void *ctx, const char *key, const char *address);
 };
 
-/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. keys (kept; NULL: none): every connection is
- * encrypted, and only peers' keys are let in. -ENOKEY: the endpoint is on a network, and there are no keys; -errno. */
-int link_open(struct link **out, uint64_t self, const char *endpoint, const struct keys *keys, const struct link_calls *calls);
+/* Listens at endpoint (ipc://... or tcp://...) as incarnation self. hub: NULL: none. keys (kept; NULL: none): every connection from another
+ * process is encrypted, and only peers' keys are let in. -ENOKEY: the endpoint is on a network, and there are no keys; -ENOSPC: more
+ * links than the hub is for; -errno. */
+int link_open(struct link **out, uint64_t self, const char *endpoint, struct link_hub *hub, const struct keys *keys,
+	      const struct link_calls *calls);
 void link_close(struct link *l);
 /* Connects to a peer, unless it is connected there already: EP, EP@NAME or `EP KEY` (keys_resolve). -ENOKEY: its key is not known;
  * -ENOSPC, -errno. */

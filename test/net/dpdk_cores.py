@@ -33,14 +33,30 @@ class Cluster(LiveCluster):
         self.case, self.captures, self.started = case, captures, 0
         case.addCleanup(self.close)
 
-    def port(self, *args):
+    def make_keys(self, *names):
+        """A pair of keys for each, and for the operator."""
+        os.mkdir(self.path("peers"))
+        for name in (*names, "ops"):
+            self.case.assertEqual(t.run("vfmctl", "keygen", self.path("peers/" + name)).returncode, 0)
+            os.rename(self.path(f"peers/{name}_secret"), self.path(name + "_secret"))
+        self.operator = self.keys("ops")
+
+    def keys(self, name):
+        return ["--key", self.path(name + "_secret"), "--peers", self.path("peers")]
+
+    operator = ()
+
+    def run_ctl(self, *args):
+        return super().run_ctl(*self.operator, *args)
+
+    def port(self, *args, stop_at="0"):
         """The process with the ports, whose cores wait for the word to read."""
         self.started += 1
         self.base = f"ipc://{self.path('port')}-{self.started}"
         vdevs = ["net_pcap0" + "".join(f",rx_pcap={c}" for c in self.captures),
                  "net_pcap1" + "".join(f",tx_pcap={self.path(f'passed{i}')}" for i in range(2))]
         live = dpdknode.Live("--name", "port", "--controller", self.endpoint, "--bind", self.base, "--one-way", "--queues", "2", "--stop-at",
-                             "0", *args, *self.options, vdevs=vdevs, ports=["net_pcap0", "net_pcap1"], cores=2, memory=256)
+                             stop_at, *args, *self.options, vdevs=vdevs, ports=["net_pcap0", "net_pcap1"], cores=2, memory=256)
         self.case.addCleanup(live.kill)
         return live
 
@@ -184,6 +200,22 @@ class Cores(unittest.TestCase):
         self.assertTrue(c.table("later") != before)
         self.assertEqual(self.lost(c), 0)
         self.assertIsNone(peer.poll())
+
+    @unittest.skipUnless(t.ALL, "runs with TEST_ALL=1")
+    def test_with_keys_cores_and_processes_reach_each_other_and_strangers_nobody(self):
+        c = Cluster(self, *self.plan, captures=self.captures)
+        c.make_keys("controller", "peer", "port")
+        self.controller = c.controller("--nodes", "3", *c.keys("controller"))
+        c.node("peer", *c.keys("peer"))
+        port = c.port("--verdicts", c.path("v"), "--order", c.path("o"), *c.keys("port"), stop_at=str(ALL_PACKETS))
+        c.wait("all packets", lambda: (c.ctl("report") or {"cluster": {"counts": {"packets": 0}}})["cluster"]["counts"]["packets"] == 2 * PACKETS,
+               120)
+        c.wait("a standby for each shard", c.settled)
+        c.operator = []
+        self.assertIsNone(c.ctl("status"))
+        c.operator = c.keys("ops")
+        report, _ = self.check_end(c, port, 2 * PACKETS)
+        self.assertTrue(all(core["executed"] for core in report["cores"]))
 
     def test_a_mirror_has_the_packets_of_its_class_from_both_cores(self):
         dropped, errors = self.files.path("dropped"), self.files.path("errors")
