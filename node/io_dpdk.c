@@ -365,7 +365,7 @@ static int configure(struct dpdk_port *p, const struct io_dpdk_config *c, const 
 			 c->rx_queues, c->tx_queues, info->max_rx_queues, info->max_tx_queues, p->io.name);
 		return -EINVAL;
 	}
-	conf.rxmode.offloads = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) | rx_time_offload(info);
+	conf.rxmode.offloads = (info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_SCATTER) | rx_time_offload(p->id, info);
 	conf.txmode.offloads = info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MULTI_SEGS;
 	if (c->rx_queues > 1 && (info->flow_type_rss_offloads & RTE_ETH_RSS_IP)) {
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;

@@ -2,6 +2,7 @@
 #define ALLOW_EXPERIMENTAL_API /* rte_eth_read_clock() */
 #include "node/rx_time_dpdk.h"
 
+#include <errno.h>
 #include <string.h>
 #include <time.h>
 
@@ -16,9 +17,12 @@ static bool is_capture(const struct rte_eth_dev_info *info)
 	return info->driver_name && !strcmp(info->driver_name, "net_pcap");
 }
 
-uint64_t rx_time_offload(const struct rte_eth_dev_info *info)
+uint64_t rx_time_offload(uint16_t port, const struct rte_eth_dev_info *info)
 {
-	return info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+	uint64_t clock, stamps = info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_TIMESTAMP;
+
+	/* Any other failure may be that the port has not started. */
+	return stamps && rte_eth_read_clock(port, &clock) != -ENOTSUP ? stamps : 0;
 }
 
 /* Reads both clocks as nearly at once as can be. The device's reading lies between two of the TSC, and is taken to be half-way. */
@@ -73,7 +77,7 @@ void rx_time_start(struct rx_time *t, uint16_t port, const struct rte_eth_dev_in
 	t->anchor_cycles = rte_rdtsc();
 	t->anchor_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 	/* All drivers share one field and one flag; net_pcap sets them unasked. */
-	if ((is_capture(info) || rx_time_offload(info)) && rte_mbuf_dyn_rx_timestamp_register(&t->offset, &t->flag) == 0) {
+	if ((is_capture(info) || rx_time_offload(port, info)) && rte_mbuf_dyn_rx_timestamp_register(&t->offset, &t->flag) == 0) {
 		if (is_capture(info))
 			t->source = "capture";
 		else if ((t->reads_clock = learn_clock(t, queues, n)))

@@ -40,8 +40,9 @@ struct rx_time_burst {
 	uint64_t cycles, us;
 };
 
-/* What to ask the port for when it is configured: 0 or RTE_ETH_RX_OFFLOAD_TIMESTAMP. */
-uint64_t rx_time_offload(const struct rte_eth_dev_info *info);
+/* What to ask the port for when it is configured: 0 or RTE_ETH_RX_OFFLOAD_TIMESTAMP. Without a clock to read stamps would cost and say
+ * nothing. */
+uint64_t rx_time_offload(uint16_t port, const struct rte_eth_dev_info *info);
 /* After the port has started. A port that stamps takes 20 ms, to learn how fast its clock is. queues[n] must be all 0. */
 void rx_time_start(struct rx_time *t, uint16_t port, const struct rte_eth_dev_info *info, struct rx_time_queue *queues, uint32_t n);
 
