@@ -18,7 +18,7 @@ struct group {
 	uint32_t n;
 	uint32_t left, continued; /* lanes */
 	uint64_t latest_us;       /* of 16 packets */
-	bool known;               /* hinted[] is filled */
+	bool known;               /* hinted[] is filled, NULL where nothing is known */
 	struct jit_hinted hinted[VEC_LANES];
 };
 
@@ -154,6 +154,7 @@ static void run_group(const struct jit_lanes *l, struct group *g, const struct v
 		fill_8_lanes(packets, l->wants, args);
 	g->left = l->run(args, (1u << g->n) - 1, packets);
 	g->continued = 0;
+	g->known = false;
 	for (uint32_t k = 0; k < l->continuations.n; k++)
 		g->continued |= args->leave[k];
 }
@@ -184,6 +185,15 @@ static bool read_key(const struct jit_continuation *c, const struct vec_args *ar
 	return true;
 }
 
+/* g->hinted, to be filled. */
+static struct jit_hinted *know(struct group *g)
+{
+	if (!g->known)
+		memset(g->hinted, 0, sizeof(g->hinted));
+	g->known = true;
+	return g->hinted;
+}
+
 /* Fetches what this continuation's lanes look at, where tables are large, and tells in hinted[] what is in the hints' table. Returns the lanes
  * fetched for. */
 static uint32_t fetch_known(const struct jit_lanes *l, const struct jit_continuation *c, uint32_t lanes, struct group *g,
@@ -204,7 +214,7 @@ static uint32_t fetch_known(const struct jit_lanes *l, const struct jit_continua
 		if (!t || !read_key(c, &g->args, lane, &packets[lane], &key))
 			continue;
 		if (c->table == l->hint->table)
-			g->hinted[lane] = (struct jit_hinted){key, table_prefetch_home(t, key)};
+			know(g)[lane] = (struct jit_hinted){key, table_prefetch_home(t, key)};
 		else
 			table_prefetch(t, key);
 		fetched |= 1u << lane;
@@ -228,7 +238,22 @@ static void fetch_hinted(const struct jit_hint *h, uint32_t lanes, struct group 
 	if (!jit_hint_burst(h, n, some, theirs, hinted))
 		return;
 	for (n = 0; lanes; lanes &= lanes - 1)
-		g->hinted[__builtin_ctz(lanes)] = hinted[n++];
+		know(g)[__builtin_ctz(lanes)] = hinted[n++];
+}
+
+/* Is some of these lanes' table large enough to be fetched from memory? */
+static bool is_worth_it(const struct jit_hint *h, uint32_t lanes, struct shard *const *shards)
+{
+	const struct shard *last = NULL;
+
+	for (; lanes; lanes &= lanes - 1) {
+		const struct shard *s = shards[__builtin_ctz(lanes)];
+
+		if (s != last && jit_hint_table(h, s, h->table))
+			return true;
+		last = s;
+	}
+	return false;
 }
 
 /* Returns the lanes that gain nothing by it: no verdict, and no entry but what hints tell, which they tell without lanes too. */
@@ -237,10 +262,10 @@ static uint32_t fetch(const struct jit_lanes *l, struct group *g, const struct v
 	const struct jit_continuations *all = &l->continuations;
 	uint32_t gain = ~g->left, unknown = g->left;
 
-	g->known = l->hint->run && g->left;
-	if (!g->known)
+	if (!l->hint->run)
 		return 0;
-	memset(g->hinted, 0, sizeof(g->hinted));
+	if (!is_worth_it(l->hint, g->left, shards))
+		return g->left;
 	for (uint32_t k = 0; k < all->n; k++) {
 		if (all->at[k].key == JIT_KEY_UNKNOWN || !g->args.leave[k])
 			continue;
@@ -282,79 +307,93 @@ static struct vfm_result restart(const struct jit_lanes *l, const struct vfm_pac
 	return (struct vfm_result){ret.value, (int)ret.error};
 }
 
-/* From packet i on, up to one that is to be run from its start, or is too short for the continuations' code, or is the group's last.
- * Returns that one. */
+/* The number of 1s that x begins with, from bit 0; x is not all 1s. */
+static uint32_t ones(uint32_t x)
+{
+	return (uint32_t)__builtin_ctz(~x);
+}
+
+/* From packet i on, which goes on, up to one that does not, or is too short for the continuations' code. Returns that one. */
 static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t i, const struct vfm_packet *packets,
 		      struct shard *const *shards, struct vfm_result *results)
 {
-	uint32_t stop = (g->left & ~g->continued) >> i ? i + (uint32_t)__builtin_ctz((g->left & ~g->continued) >> i) : g->n;
 	struct jit_env env = {.shards = shards + i,
 			      .results = results + i,
-			      .end = packets + stop,
+			      .end = packets + i + ones(g->continued >> i),
 			      .hint_table = g->known ? l->hint->table : JIT_NO_HINT,
 			      .hinted = g->hinted + i,
 			      .lane = &g->args.live[0][i]};
 
-	return i == stop ? i : (uint32_t)(l->onward(packets + i, &env) - packets);
+	return (uint32_t)(l->onward(packets + i, &env) - packets);
 }
 
-static void store_verdicts(const struct group *g, const struct vfm_packet *packets, struct shard *const *shards,
-			   struct vfm_result *results)
+/* All lanes', those that have none included. */
+static void store_verdicts(const struct group *g, struct vfm_result *results)
 {
-	if (g->n == VEC_LANES && is_one_shard(shards)) {
-		shard_set_time(shards[0], g->latest_us);
+	if (g->n == VEC_LANES) {
 		store_results(&g->args, results);
 		return;
 	}
-	jit_set_times(g->n, packets, shards);
 	for (uint32_t i = 0; i < g->n; i++)
 		results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
 }
 
-/* In the packets' order, clocks too. */
+/* Verdicts first; what has none in the packets' order, the clocks as those before it leave them. */
 static void finish_group(const struct jit_lanes *l, const struct group *g, const struct vfm_packet *packets,
 			 struct shard *const *shards, struct vfm_result *results)
 {
+	store_verdicts(g, results);
 	if (!g->left) {
-		store_verdicts(g, packets, shards, results);
+		if (g->n == VEC_LANES && is_one_shard(shards))
+			shard_set_time(shards[0], g->latest_us);
+		else
+			jit_set_times(g->n, packets, shards);
 		return;
 	}
 	for (uint32_t i = 0; i < g->n; i++) {
-		if (g->continued >> i) {
-			i = go_on(l, g, i, packets, shards, results);
-			if (i == g->n)
-				break;
+		uint32_t next = g->continued >> i & 1 ? go_on(l, g, i, packets, shards, results) : i;
+
+		if (next > i) {
+			i = next - 1;
+			continue;
 		}
 		shard_set_time(shards[i], packets[i].time_us);
 		if (g->left >> i & 1)
 			results[i] = restart(l, &packets[i], shards[i]);
-		else
-			results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
 	}
+}
+
+static uint32_t count(uint64_t lanes)
+{
+	return (uint32_t)__builtin_popcountll(lanes);
 }
 
 void jit_lanes_run(const struct jit_lanes *l, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 		   struct vfm_result *results, struct jit_lanes_counts *counts)
 {
 	struct group groups[JIT_LANES_AHEAD / 8], *g = groups;
-	bool waits = l->hint->run; /* for entries of tables */
+	uint32_t first = 0; /* packet of those that wait for entries, in groups */
+	uint64_t left = 0, continued = 0, idle = 0;
 
-	*counts = (struct jit_lanes_counts){0};
 	for (uint32_t i = 0; i < n; i += l->lanes) {
+		uint32_t gainless = 0;
+
 		g->n = n - i < l->lanes ? n - i : l->lanes;
 		fetch_headers(l, n - i - g->n, packets + i + g->n);
 		run_group(l, g, packets + i);
-		if (g->left) {
-			counts->idle += (uint32_t)__builtin_popcount(fetch(l, g, packets + i, shards + i));
-			counts->left += (uint32_t)__builtin_popcount(g->left);
-			counts->continued += (uint32_t)__builtin_popcount(g->continued);
-		}
-		if (waits)
-			g++;
-		else
-			finish_group(l, g, packets + i, shards + i, results + i);
+		if (g->left)
+			gainless = fetch(l, g, packets + i, shards + i);
+		idle |= (uint64_t)gainless << i;
+		left |= (uint64_t)g->left << i;
+		continued |= (uint64_t)g->continued << i;
+		if (g++ > groups || (g[-1].left & ~gainless && l->hint->run))
+			continue;
+		finish_group(l, groups, packets + i, shards + i, results + i);
+		g = groups;
+		first = i + l->lanes;
 	}
 	g = groups;
-	for (uint32_t i = 0; waits && i < n; i += l->lanes)
+	for (uint32_t i = first; i < n; i += l->lanes)
 		finish_group(l, g++, packets + i, shards + i, results + i);
+	*counts = (struct jit_lanes_counts){count(left), count(continued), count(idle)};
 }

@@ -354,12 +354,9 @@ struct jit_continuations {
 #define VEC_LANES JIT_LANES
 #define VEC_SLOTS 16
 
-/* How a packet goes on. */
-enum { VEC_BY_VERDICT, VEC_BY_FIRST };
-
-/* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was found; returns the others. With
- * continuations by[i] is what lane i goes on by, VEC_BY_FIRST + its continuation where it has one, whose values are
- * live[slot][i], and bit i of leave[k] is set. All arrays of lanes are 64-byte aligned. */
+/* data[i], len[i], packets[i] of lane i, all that the tier has; active: which of them there are. Writes out[i] for the lanes whose verdict was
+ * found; returns the others. Of those, bit i of leave[k] tells that lane i goes on with continuation k, whose live values are
+ * live[slot][i], and so does by[i] = k if there are several. All arrays of lanes are 64-byte aligned. */
 struct vec_args {
 	uint64_t data[VEC_LANES];
 	uint32_t len[VEC_LANES];
@@ -377,7 +374,7 @@ typedef uint32_t (*jit_vec_fn)(struct vec_args *args, uint32_t active, const str
 /* What jit_vec() makes. */
 struct jit_vec_code {
 	struct jit_buf lanes;
-	struct jit_buf onward; /* a jit_loop_fn over packets none of which is to be run from its start; empty: no continuations */
+	struct jit_buf onward; /* a jit_loop_fn over packets that all go on; empty: no continuations */
 	struct jit_continuations continuations;
 	uint8_t wants; /* VEC_DATA, VEC_INPUT: of the arguments; else they need not be filled */
 };

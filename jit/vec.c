@@ -489,15 +489,15 @@ static void emit_entry(struct vec *v, uint32_t frame)
 		vec_load_windows(v, v->exit);
 }
 
-/* How each lane goes on. */
+/* By which continuation each lane goes on. */
 static void tell_lanes(struct vec *v)
 {
 	uint8_t by = scratch(v, 0);
 
 	v->isa->op(v->b, EVEX_PXORD, by, by, reg(by));
-	for (uint32_t k = 0; k < v->continuations->n; k++) {
+	for (uint32_t k = 1; k < v->continuations->n; k++) {
 		x86_rm(v->b, false, 0x8b, VEC_YES, RDI, leave_offset(k));
-		v->isa->blend(v, by, number(v, VEC_BY_FIRST + k), VEC_YES);
+		v->isa->blend(v, by, number(v, k), VEC_YES);
 	}
 	v->isa->store_args(v->b, offsetof(struct vec_args, by), by);
 }
@@ -507,7 +507,7 @@ static void emit_exit(struct vec *v, uint32_t frame)
 	struct jit_buf *b = v->b;
 
 	jit_place_label(b, v->exit);
-	if (v->continuations->n)
+	if (v->continuations->n > 1)
 		tell_lanes(v);
 	for (uint32_t i = 0; i < v->n_accumulated; i++)
 		v->isa->result(v, number(v, v->accumulated[i]), accumulators[i]);

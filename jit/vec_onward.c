@@ -1,9 +1,7 @@
 /* vec_onward.c: the continuations as a program of their own, in the intermediate form: it asks a packet's lane how it goes on, takes over what the
  * lane hands on, and goes on with the blocks that are reached from there.
  *
- *     entry       by == VEC_BY_VERDICT ? verdict : next        (and values that more than one continuation is handed)
- *     verdict     RET out
- *     next        by == VEC_BY_FIRST ? take 0 : next           (one fewer than there are continuations)
+ *     ask k       by == k ? take k : ask k + 1     (not of the last one; the first one takes over what several continuations are handed)
  *     take k      the other values of continuation k; to its block, parameters with them
  *     ...         the blocks reached, in their order
  *
@@ -24,7 +22,6 @@ struct build {
 	uint32_t *value; /* [old value] new one */
 	uint32_t *block; /* [old block] new one */
 	uint8_t *users;  /* [old value] continuations that are handed it or load it again */
-	uint32_t from_by, from_out;
 };
 
 /* ---- values and blocks of its own ---- */
@@ -101,24 +98,24 @@ static void ask(struct build *w, struct ir_block *b, uint32_t by, uint64_t x, ui
 	b->succ[1].block = no;
 }
 
-static void add_entry(struct build *w)
+static uint32_t number_of_take(const struct build *w, uint32_t k)
 {
-	struct ir_block *b = begin_block(w, IR_TAKES_0 | IR_TAKES_1);
-	uint32_t by = add_handed(w, w->from_by, fact_range(0, VEC_BY_FIRST + w->c->n - 1));
+	return w->c->n - 1 + k;
+}
 
-	for (uint32_t k = 0; k < w->c->n; k++)
-		take_over_all(w, k, true);
-	ask(w, b, by, VEC_BY_VERDICT, 1, 2);
-	b = begin_block(w, 0);
-	b->term = IR_RET;
-	b->a = add_handed(w, w->from_out, fact_range(0, UINT32_MAX));
-	for (uint32_t k = 0; k + 1 < w->c->n; k++) {
-		b = begin_block(w, IR_TAKES_0 | IR_TAKES_1);
-		ask(w, b, by, VEC_BY_FIRST + k, 2 + w->c->n - 1 + k, w->o->n_blocks);
+static void add_asks(struct build *w)
+{
+	uint32_t n = w->c->n, by = IR_NONE;
+
+	for (uint32_t k = 0; k + 1 < n; k++) {
+		struct ir_block *b = begin_block(w, IR_TAKES_0 | IR_TAKES_1);
+
+		if (k == 0)
+			by = add_handed(w, VEC_FROM_LIVE(by), fact_range(0, n - 1));
+		for (uint32_t c = 0; c < n && k == 0; c++)
+			take_over_all(w, c, true);
+		ask(w, b, by, k, number_of_take(w, k), k + 2 < n ? k + 1 : number_of_take(w, k + 1));
 	}
-	/* The last one asked leads to the last take. */
-	if (w->c->n > 1)
-		b->succ[1].block = 2 + w->c->n - 1 + w->c->n - 1;
 }
 
 static void add_take(struct build *w, uint32_t k)
@@ -243,7 +240,7 @@ static uint32_t need_bytes(const struct ir *o)
 static void build(struct build *w)
 {
 	const struct ir *ir = w->ir;
-	uint32_t n = 2 + w->c->n - 1 + w->c->n;
+	uint32_t n = number_of_take(w, w->c->n);
 
 	for (uint32_t i = 0; i < ir->n_blocks; i++)
 		w->block[i] = w->c->reached[i] ? n++ : IR_NONE;
@@ -253,7 +250,7 @@ static void build(struct build *w)
 		for (uint32_t i = 0; i < w->c->at[k].n_reloads; i++)
 			w->users[w->c->at[k].reload[i]]++;
 	}
-	add_entry(w);
+	add_asks(w);
 	for (uint32_t k = 0; k < w->c->n; k++)
 		add_take(w, k);
 	for (uint32_t i = 0; i < ir->n_blocks; i++)
@@ -298,7 +295,7 @@ int vec_onward(const struct ir *ir, const struct jit_continuations *c, const str
 {
 	struct ir *o = calloc(1, sizeof(*o));
 	struct program program = *ir->program;
-	struct build w = {.ir = ir, .c = c, .o = o, .from_by = VEC_FROM_LIVE(by), .from_out = VEC_FROM_LIVE(out)};
+	struct build w = {.ir = ir, .c = c, .o = o};
 	int err = -ENOMEM;
 
 	w.value = malloc((ir->n_values + 1ul) * sizeof(*w.value));
