@@ -96,7 +96,7 @@ void cores_report_print(const struct cores_view *v, FILE *out)
 
 		fprintf(out,
 			"  core %-2u ran %" PRIu64 " packets as owner, let go of %" PRIu64
-			" that came by its %u queues, holds %" PRIu64 "; node %s, %016" PRIx64 "\n",
+			" that came by its queues (%u), holds %" PRIu64 "; node %s, %016" PRIx64 "\n",
 			i, daemon_view(v->daemons[i]).executed, released(l), live_streams(l), live_held(l),
 			daemon_name(v->daemons[i]), daemon_self(v->daemons[i]));
 	}

@@ -5,6 +5,7 @@
 
 Shards are moved between the cores and the peer while packets come, and each process is killed with -9. Every verdict must be the single
 instance's in the order told, and the tables its tables. Long with TEST_ALL=1."""
+import glob
 import os
 import subprocess
 import sys
@@ -28,9 +29,9 @@ ALL_PACKETS = 1 << 62
 
 
 class Cluster(LiveCluster):
-    def __init__(self, case, *plan, captures=()):
+    def __init__(self, case, *plan, captures=(), n_shards=SHARDS):
         super().__init__(*plan)
-        self.case, self.captures, self.started = case, captures, 0
+        self.case, self.captures, self.n_shards, self.started = case, captures, n_shards, 0
         case.addCleanup(self.close)
 
     def make_keys(self, *names):
@@ -70,30 +71,30 @@ class Cluster(LiveCluster):
         """Every shard has its standby in another process."""
         process = {n["incarnation"]: n["process"] for n in self.nodes().values()}
         shards = self.shards()
-        return len(shards) == SHARDS and all(
+        return len(shards) == self.n_shards and all(
             len(s["in_sync"]) == 1 and not s["same_process"] and s["incarnation"] in process and s["in_sync_incarnations"][0] in process
             and process[s["incarnation"]] != process[s["in_sync_incarnations"][0]] for s in shards)
 
     def degraded(self):
         shards = self.shards()
-        return len(shards) == SHARDS and all(s["same_process"] and {s["owner"], *s["in_sync"]} == set(CORES) for s in shards)
+        return len(shards) == self.n_shards and all(s["same_process"] and {s["owner"], *s["in_sync"]} == set(CORES) for s in shards)
 
     def core(self, i, **question):
         return ask(f"{self.base}.{i}", **question)
 
     def go(self, upto):
         for i in range(2):
-            self.core(i, command="go", upto=upto)
+            self.core(i, command="go", upto=upto[i])
 
     def released(self):
         return [self.core(i, command="progress")["released"] for i in range(2)]
 
     def order(self, owners):
-        for shard in range(SHARDS):
+        for shard in range(self.n_shards):
             self.wait("the order", lambda: self.ctl("move", str(shard), owners[shard % len(owners)]))
 
     def placed(self, owners):
-        return [s["owner"] for s in self.shards()] == [owners[k % len(owners)] for k in range(SHARDS)]
+        return [s["owner"] for s in self.shards()] == [owners[k % len(owners)] for k in range(self.n_shards)]
 
     def table(self, name):
         self.case.assertEqual(self.run_ctl("state", "--table", self.path(name)).returncode, 0)
@@ -121,9 +122,9 @@ class Cores(unittest.TestCase):
         with open(name, "rb") as f:
             return f.read()
 
-    def begin(self, *args):
+    def begin(self, *args, plan=None, captures=None, n_shards=SHARDS):
         """Cluster, peer and ports, every shard with a standby in another process."""
-        c = Cluster(self, *self.plan, captures=self.captures)
+        c = Cluster(self, *(plan or self.plan), captures=captures or self.captures, n_shards=n_shards)
         self.controller = c.controller("--nodes", "3")
         peer, port = c.node("peer"), c.port("--verdicts", c.path("v"), "--order", c.path("o"), *args)
         c.wait("a standby for each shard", c.settled)
@@ -132,7 +133,7 @@ class Cores(unittest.TestCase):
     def single(self, c):
         """(verdicts of both captures one after the other, table) of one instance in the order told."""
         orders = [word for i in range(2) for word in ("--order", c.path(f"o.{i}"))]
-        done = t.run("vfm-test", *orders, "--verdicts", c.path("single"), "--table", c.path("single.table"), *self.plan, *self.captures)
+        done = t.run("vfm-test", *orders, "--verdicts", c.path("single"), "--table", c.path("single.table"), *c.options, *c.captures)
         self.assertEqual(done.returncode, 0, done.stderr)
         return self.read(c.path("single")), self.read(c.path("single.table"))
 
@@ -140,50 +141,75 @@ class Cores(unittest.TestCase):
         return c.ctl("status")["counters"]["losses"]
 
     def check_end(self, c, port, packets):
-        """The report and the verdicts of a run to the captures' ends; the verdicts as texts, in the order of the captures."""
+        """The report and the verdicts of a run to the captures' ends, of so many packets each; the verdicts as texts, in their order."""
         table = c.table("table")
         report, _ = port.stop()
         verdicts = self.read(c.path("v.0")) + self.read(c.path("v.1"))
         single, single_table = self.single(c)
-        self.assertEqual(len(verdicts.splitlines()), packets)
+        self.assertEqual(len(verdicts.splitlines()), sum(packets))
         self.assertTrue(verdicts == single, "verdicts differ from the single instance's")
         self.assertTrue(table == single_table, "tables differ from the single instance's")
-        self.assertEqual((report["packets"], report["held"], report["streams"], self.lost(c)), (packets, 0, 2, 0))
-        self.assertEqual([(core["streams"], core["packets"], core["held"]) for core in report["cores"]], [(1, packets // 2, 0)] * 2)
+        self.assertEqual((report["packets"], report["held"], report["streams"], self.lost(c)), (sum(packets), 0, 2, 0))
+        self.assertEqual([(core["streams"], core["packets"], core["held"]) for core in report["cores"]], [(1, n, 0) for n in packets])
         self.assertEqual(report["ports"][1]["sent"], report["accept"])
         return report, verdicts.decode().split()
 
-    def test_moves_between_the_cores_and_a_kill_of_the_other_process_change_no_verdict(self):
-        c, peer, port = self.begin()
+    def play(self, c, peer, port, packets, rounds):
+        """Rounds of moves in the first half, a kill of the peer in the third quarter, the rest with another one."""
+        half, three_quarters = [n // 2 for n in packets], [n * 3 // 4 for n in packets]
         moves = c.ctl("status")["counters"]["moves"]
-        for k in range(ROUNDS):
+        for k in range(rounds):
             owners = [*CORES, "peer"][k % 3:] + [*CORES, "peer"][:k % 3]
             c.order(owners)  # some of the packets come before, some after
-            c.go(PACKETS // 2 * (k + 1) // ROUNDS)
+            c.go([n * (k + 1) // rounds for n in half])
             c.wait(f"the moves of round {k}", lambda: c.placed(owners) and c.settled())
-        c.wait("the packets of the moves", lambda: c.released() == [PACKETS // 2] * 2)
-        self.assertGreaterEqual(c.ctl("status")["counters"]["moves"] - moves, ROUNDS * SHARDS // 2)
-        c.go(PACKETS * 3 // 4)
+        c.wait("the packets of the moves", lambda: c.released() == half)
+        self.assertGreaterEqual(c.ctl("status")["counters"]["moves"] - moves, rounds * c.n_shards // 2)
+        c.go(three_quarters)
         peer.kill()
         peer.wait()
         c.wait("promotions", c.degraded)
         said = c.run_ctl("status").stdout
-        self.assertIn(f"DEGRADED: {SHARDS} of {SHARDS} shards have their standby in their owner's own process", said)
+        self.assertIn(f"DEGRADED: {c.n_shards} of {c.n_shards} shards have their standby in their owner's own process", said)
         self.assertIn("(same process)", said)
         self.assertIn("DEGRADED", c.run_ctl("nodes").stdout)
-        c.wait("the packets meanwhile", lambda: c.released() == [PACKETS * 3 // 4] * 2)
+        c.wait("the packets meanwhile", lambda: c.released() == three_quarters)
         c.node("peer")
         c.wait("standbys in the new process", c.settled)
         self.assertNotIn("DEGRADED", c.run_ctl("status").stdout)
-        c.go(ALL_PACKETS)
-        c.wait("the last packets", lambda: c.released() == [PACKETS] * 2, 120)
-        report, _ = self.check_end(c, port, 2 * PACKETS)
+        c.go([ALL_PACKETS] * 2)
+        c.wait("the last packets", lambda: c.released() == packets, 120)
+        return self.check_end(c, port, packets)
+
+    def test_moves_between_the_cores_and_a_kill_of_the_other_process_change_no_verdict_and_mirrors_have_their_class(self):
+        dropped, errors = self.files.path("dropped"), self.files.path("errors")
+        report, verdicts = self.play(*self.begin("--mirror", f"drop:{dropped}", "--mirror", f"error:{errors}"), [PACKETS] * 2, ROUNDS)
         for core in report["cores"]:
             self.assertGreater(core["executed"], 0)
+        packets = [p for capture in self.captures for p in pcapfile.packets(capture)]
+        for name, belongs in ((dropped, lambda v: v == "0"), (errors, lambda v: not v.isdigit())):
+            wanted = sorted(p for p, v in zip(packets, verdicts) if belongs(v))
+            self.assertGreater(len(wanted), 5)
+            # Each core's are in order, but one ring is emptied after the other.
+            self.assertTrue(sorted(pcapfile.pcap(self.read(name))) == wanted, f"{name}: not the packets of its class")
+        self.assertEqual((report["mirrored"], report["mirror_lost"]), (report["drop"] + sum(report["errors"].values()), 0))
+
+    @unittest.skipUnless(t.ALL, "every example runs with TEST_ALL=1")
+    def test_the_same_with_every_example_on_real_captures(self):
+        captures = sorted(t.real_captures(), key=os.path.getsize, reverse=True)[2:4]
+        packets = [sum(1 for _ in pcapfile.packets(capture)) for capture in captures]
+        for filter_name in sorted(glob.glob(os.path.join(t.ROOT, "examples", "*.vfl"))):
+            with self.subTest(filter=filter_name):
+                cert = self.files.path("cert")
+                pinned = t.run("vfm-analyze", "--certificate", cert, filter_name).returncode == 11
+                plan = [filter_name] if pinned else ["--certificate", cert, "--shards", str(SHARDS), filter_name]
+                self.play(*self.begin(plan=plan, captures=captures, n_shards=1 if pinned else SHARDS), packets, 4)
+                self.doCleanups()
+                self.setUp()
 
     def test_a_kill_of_the_process_with_both_cores_loses_no_state(self):
         c, peer, port = self.begin()
-        c.go(PACKETS // 2)
+        c.go([PACKETS // 2] * 2)
         c.wait("packets", lambda: c.released() == [PACKETS // 2] * 2)
         before, dead = c.table("before"), {c.nodes()[name]["incarnation"] for name in CORES}
         self.assertGreater(len(before), 1000)
@@ -195,7 +221,7 @@ class Cores(unittest.TestCase):
         self.assertEqual({n["incarnation"] for n in c.ctl("status")["nodes"] if n["dead"]}, dead)
         c.port()
         c.wait("the new process", c.settled)
-        c.go(100)
+        c.go([100] * 2)
         c.wait("its packets", lambda: c.released() == [100] * 2)
         self.assertTrue(c.table("later") != before)
         self.assertEqual(self.lost(c), 0)
@@ -214,22 +240,8 @@ class Cores(unittest.TestCase):
         c.operator = []
         self.assertIsNone(c.ctl("status"))
         c.operator = c.keys("ops")
-        report, _ = self.check_end(c, port, 2 * PACKETS)
+        report, _ = self.check_end(c, port, [PACKETS] * 2)
         self.assertTrue(all(core["executed"] for core in report["cores"]))
-
-    def test_a_mirror_has_the_packets_of_its_class_from_both_cores(self):
-        dropped, errors = self.files.path("dropped"), self.files.path("errors")
-        c, _, port = self.begin("--mirror", f"drop:{dropped}", "--mirror", f"error:{errors}")
-        c.go(ALL_PACKETS)
-        c.wait("all packets", lambda: c.released() == [PACKETS] * 2, 120)
-        report, verdicts = self.check_end(c, port, 2 * PACKETS)
-        packets = [p for capture in self.captures for p in pcapfile.packets(capture)]
-        for name, belongs in ((dropped, lambda v: v == "0"), (errors, lambda v: not v.isdigit())):
-            wanted = sorted(p for p, v in zip(packets, verdicts) if belongs(v))
-            self.assertGreater(len(wanted), 5)
-            self.assertEqual(sorted(pcapfile.pcap(self.read(name))), wanted)  # each core's in order, but one ring after the other
-        self.assertEqual((report["mirrored"], report["mirror_lost"]), (report["drop"] + sum(report["errors"].values()), 0))
-
 
 
 class Usage(unittest.TestCase):
