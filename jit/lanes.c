@@ -327,7 +327,6 @@ static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t
 	return (uint32_t)(l->onward(packets + i, &env) - packets);
 }
 
-/* All lanes', those that have none included. */
 static void store_verdicts(const struct group *g, struct vfm_result *results)
 {
 	if (g->n == VEC_LANES) {
@@ -338,12 +337,12 @@ static void store_verdicts(const struct group *g, struct vfm_result *results)
 		results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
 }
 
-/* Verdicts first; what has none in the packets' order, the clocks as those before it leave them. */
+/* In the packets' order, the clocks as those before leave them. */
 static void finish_group(const struct jit_lanes *l, const struct group *g, const struct vfm_packet *packets,
 			 struct shard *const *shards, struct vfm_result *results)
 {
-	store_verdicts(g, results);
 	if (!g->left) {
+		store_verdicts(g, results);
 		if (g->n == VEC_LANES && is_one_shard(shards))
 			shard_set_time(shards[0], g->latest_us);
 		else
@@ -360,6 +359,8 @@ static void finish_group(const struct jit_lanes *l, const struct group *g, const
 		shard_set_time(shards[i], packets[i].time_us);
 		if (g->left >> i & 1)
 			results[i] = restart(l, &packets[i], shards[i]);
+		else
+			results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
 	}
 }
 
