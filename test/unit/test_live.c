@@ -13,6 +13,7 @@
 #include "analysis/deploy.h"
 #include "node/io_pcap.h"
 #include "node/live.h"
+#include "state/mix.h"
 #include "test/lib/traffic.h"
 #include "vm/vfm.h"
 
@@ -62,7 +63,7 @@ static int make_captures(void **state)
 
 static int remove_all(void **state)
 {
-	static const char *const names[] = {"in0", "in1", "out0", "out1", "v", "v.0", "v.1", "o", "o.0", "o.1"};
+	static const char *const names[] = {"in0", "in1", "out0", "out1", "v", "v.0", "v.1", "o", "o.0", "o.1", "m0", "m1"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -456,6 +457,80 @@ static void more_queues_than_streams_are_refused(void **state)
 	stop(&w);
 }
 
+/* Each with a steerer named by its number among all queues, which is what tells them apart. */
+static void a_core_has_the_queues_whose_number_is_its_own_modulo_the_cores(void **state)
+{
+	static const uint32_t wanted[3][5] = {{0, 3, 4, 7}, {1, 5}, {2, 6}};
+	static const uint32_t n_wanted[3] = {4, 2, 2};
+	struct world w;
+
+	(void)state;
+	start(&w, &(struct live_config){0});
+	assert_int_equal(live_close(w.live), 0);
+	w.live = NULL;
+	struct io many[2] = {*w.ports[0], *w.ports[1]};
+	many[0].rx_queues = many[1].rx_queues = 4;
+	for (uint32_t core = 0; core < 3; core++) {
+		struct live_config config = {.ports = {&many[0], &many[1]}, .core = core, .cores = 3, .window_pkts = WINDOW};
+		char error[IO_ERROR_BYTES];
+		struct live *l;
+
+		w.node.n_steerers = 0;
+		assert_int_equal(live_open(&config, &w.node, w.deploy.plan, &l, error), 0);
+		assert_int_equal(live_streams(l), n_wanted[core]);
+		for (uint32_t i = 0; i < n_wanted[core]; i++)
+			assert_true(w.node.steerers[i]->options.stream == mix64(SELF + wanted[core][i]));
+		assert_int_equal(live_close(l), 0);
+	}
+	w.node.n_steerers = 0;
+	stop(&w);
+}
+
+/* How many. */
+static uint64_t assert_same_packets(const char *one, const char *other)
+{
+	struct capture *a, *b;
+	struct vfm_packet p, q;
+	char error[CAPTURE_ERROR_BYTES];
+	uint64_t n = 0;
+
+	assert_int_equal(capture_open(named(one), &a, error), 0);
+	assert_int_equal(capture_open(named(other), &b, error), 0);
+	for (; capture_next(a, &p) == 1; n++) {
+		assert_int_equal(capture_next(b, &q), 1);
+		assert_int_equal(p.len, q.len);
+		assert_memory_equal(p.data, q.data, p.len);
+	}
+	assert_int_equal(capture_next(b, &q), 0);
+	capture_close(a);
+	capture_close(b);
+	return n;
+}
+
+static void a_mirror_gets_the_packets_of_its_class_as_they_are_let_go(void **state)
+{
+	struct mirror *mirrors[2];
+	char error[CAPTURE_ERROR_BYTES];
+	struct world w;
+
+	(void)state;
+	assert_int_equal(mirror_new(named("m0"), MIRROR_DROP, 2, &mirrors[0], error), 0);
+	assert_int_equal(mirror_new(named("m1"), MIRROR_ACCEPT, 2, &mirrors[1], error), 0);
+	start(&w, &(struct live_config){.core = 1, .cores = 0, .one_way = true, .mirrors = mirrors, .n_mirrors = 2});
+	make_owner(&w);
+	play(&w);
+	struct dataplane_counts counts = live_counts(w.live, 0);
+	for (int i = 0; i < 2; i++)
+		mirror_drain(mirrors[i]);
+	assert_int_equal(mirror_written(mirrors[0]), counts.drop);
+	assert_int_equal(mirror_written(mirrors[1]), counts.accept);
+	assert_int_equal(mirror_lost(mirrors[0]) + mirror_lost(mirrors[1]), 0);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(mirror_free(mirrors[i]), 0);
+	stop(&w);
+	assert_int_equal(assert_same_packets("m1", "out1"), counts.sent);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -466,6 +541,8 @@ int main(void)
 		cmocka_unit_test(a_stream_without_room_waits_the_operator_is_told_and_a_retired_one_makes_room),
 		cmocka_unit_test(verdicts_whose_places_do_not_fit_are_not_believed),
 		cmocka_unit_test(more_queues_than_streams_are_refused),
+		cmocka_unit_test(a_core_has_the_queues_whose_number_is_its_own_modulo_the_cores),
+		cmocka_unit_test(a_mirror_gets_the_packets_of_its_class_as_they_are_let_go),
 	};
 
 	return cmocka_run_group_tests(tests, make_captures, remove_all);
