@@ -387,6 +387,11 @@ static void call(struct jit_buf *b, const void *function)
 	word(b, arm64_blr(S0));
 }
 
+static uint32_t items_at_once(void)
+{
+	return 1;
+}
+
 /* ---- linking ---- */
 
 static uint32_t insn_at(const struct jit_buf *b, uint32_t at)
@@ -520,5 +525,7 @@ const struct jit_target jit_arm64 = {
 	.branch_short = branch_short,
 	.jump = jump,
 	.call = call,
+	.items_at_once = items_at_once,
+	.decide = jit_arm64_decide,
 	.link = link_jumps,
 };

@@ -198,6 +198,11 @@ uint32_t arm64_cbz(uint8_t a, int64_t distance)
 	return arm64_with_distance(0xb4000000u | a, distance);
 }
 
+uint32_t arm64_csel(uint8_t d, uint8_t a, uint8_t s, enum arm64_cond cond)
+{
+	return three(0x9a800000u | (uint32_t)cond << 12, d, a, s);
+}
+
 uint32_t arm64_cbnz(uint8_t a, int64_t distance)
 {
 	return arm64_with_distance(0xb5000000u | a, distance);

@@ -75,6 +75,9 @@ uint32_t arm64_pop_pair(uint8_t d, uint8_t d2);
 /* Reverse the bytes: of 2 (the rest must be clear), 4 or 8. */
 uint32_t arm64_rev(unsigned bytes, uint8_t d, uint8_t s);
 
+/* d = a where the condition holds, else s. */
+uint32_t arm64_csel(uint8_t d, uint8_t a, uint8_t s, enum arm64_cond cond);
+
 /* distance: in bytes from the instruction, a multiple of 4. B reaches 128 MiB either way, the others 1 MiB. */
 bool arm64_branch_fits(int64_t distance);
 uint32_t arm64_b(int64_t distance);

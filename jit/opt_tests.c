@@ -284,3 +284,33 @@ void jit_tests_fini(struct jit_tests *t)
 	free(t->emitted);
 	free(t->needed);
 }
+
+/* ---- one condition, as plain instructions test it ---- */
+
+static struct jit_part narrowest(uint64_t mask, uint64_t value)
+{
+	unsigned first = (unsigned)__builtin_ctzll(mask) / 8, last = 7 - (unsigned)__builtin_clzll(mask) / 8, bytes = 1;
+	struct jit_part p;
+
+	while (bytes < last + 1 - first)
+		bytes *= 2;
+	if (first + bytes > 8)
+		first = 8 - bytes;
+	p = (struct jit_part){first, bytes, mask >> 8 * first, value >> 8 * first};
+	p.mask &= jit_low_bytes(bytes);
+	p.value &= jit_low_bytes(bytes);
+	return p;
+}
+
+struct jit_part jit_part_of(const struct reg_list *list, uint32_t w, uint32_t item)
+{
+	uint64_t mask = list->mask[w][item], value = list->value[w][item];
+	int shift;
+
+	if (!jit_window_of_value(list->at[w]))
+		return narrowest(mask, value);
+	shift = jit_window_shift(list->at[w]);
+	if (shift > 0)
+		return (struct jit_part){0, 8, mask << shift, value << shift};
+	return (struct jit_part){0, 8, mask >> -shift, value >> -shift};
+}

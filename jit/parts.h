@@ -3,7 +3,7 @@
  *     opt_fold.c  values with one possible outcome become constants       alloc.c   registers and spill slots, linear scan
  *     opt_cse.c   a value computed before is not computed again           gen.c     the IR to target operations
  *     opt_dead.c  what is needed for the verdict, faults and tables       x86.c     operations to x86-64 machine code
- *     opt_tests.c chains of tests as lists                                x86_tests.c   lists of tests, all items at once
+ *     opt_tests.c chains of tests as lists             x86_tests.c, arm64_tests.c   lists of tests, in x86-64 all items at once
  *     probe.c     what the code calls for tables                          headers.c   and for headers
  *     moves.c     values to where they are wanted, all at once            x86_loop.c, arm64_loop.c   a body that runs packet after packet
  *     exec.c      executable memory, perf map                             jit.c     the API
@@ -150,6 +150,20 @@ unsigned jit_tests_chain(struct jit_tests *t, uint32_t block, uint32_t heads[JIT
 /* needed[v] where blocks end in lists; constant loads cannot fault there. 0 or -ENOMEM. */
 int jit_dead_tests(const struct ir *ir, const struct gist *gists, uint8_t **needed);
 
+/* What a condition looks at of a window: a number of 1, 2, 4 or 8 bytes at a place in it, little-endian; of a value's, all of the value. */
+struct jit_part {
+	unsigned at, bytes;
+	uint64_t mask, value;
+};
+
+static inline uint64_t jit_low_bytes(unsigned bytes)
+{
+	return UINT64_MAX >> (64 - 8 * bytes);
+}
+
+/* Of window w of an item, whose mask is not 0. */
+struct jit_part jit_part_of(const struct reg_list *list, uint32_t w, uint32_t item);
+
 /* A list of tests and what comes of it, for a target to write. */
 struct jit_decision {
 	const struct plan *plan;
@@ -280,6 +294,7 @@ struct jit_target {
 
 extern const struct jit_target jit_x86, jit_arm64;
 void jit_arm64_begin_loop(struct jit_buf *b, const struct jit_loop *l);
+void jit_arm64_decide(struct jit_buf *b, const struct jit_decision *d);
 void jit_arm64_end_loop(struct jit_buf *b, const struct jit_loop *l);
 /* Registers to be kept (and those of code with calls) to the stack, slots below them; and back, with the return. */
 void arm64_push_frame(struct jit_buf *b, bool calls, uint32_t saved, uint32_t n_slots);

@@ -29,32 +29,6 @@ static uint8_t data_reg(const struct jit_decision *d)
 
 /* ---- one condition ---- */
 
-/* What of a window is looked at: a number of 1, 2, 4 or 8 bytes at a place in it. */
-struct part {
-	unsigned at, bytes;
-	uint64_t mask, value;
-};
-
-static uint64_t low_bytes(unsigned bytes)
-{
-	return UINT64_MAX >> (64 - 8 * bytes);
-}
-
-static struct part find_part(uint64_t mask, uint64_t value)
-{
-	unsigned first = (unsigned)__builtin_ctzll(mask) / 8, last = 7 - (unsigned)__builtin_clzll(mask) / 8, bytes = 1;
-	struct part p;
-
-	while (bytes < last + 1 - first)
-		bytes *= 2;
-	if (first + bytes > 8)
-		first = 8 - bytes;
-	p = (struct part){first, bytes, mask >> 8 * first, value >> 8 * first};
-	p.mask &= low_bytes(bytes);
-	p.value &= low_bytes(bytes);
-	return p;
-}
-
 /* op (6 xor, 4 and, 7 cmp) on r of 4 or 8 bytes; uses rdx. */
 static void with_number(struct jit_buf *b, unsigned op, uint8_t r, unsigned bytes, uint64_t n)
 {
@@ -94,21 +68,16 @@ static void load_place(struct jit_buf *b, uint8_t r, const struct jit_place *p)
 static void misfit(struct jit_buf *b, const struct jit_decision *d, uint8_t r, uint32_t w, uint32_t item)
 {
 	const struct reg_list *list = &d->plan->list;
-	struct part p = find_part(list->mask[w][item], list->value[w][item]);
+	struct jit_part p = jit_part_of(list, w, item);
 
 	if (jit_window_of_value(list->at[w])) {
-		int shift = jit_window_shift(list->at[w]);
-
 		load_place(b, r, &d->place[w]);
-		p = (struct part){0, 8, list->mask[w][item], list->value[w][item]};
-		p.mask = shift > 0 ? p.mask << shift : p.mask >> -shift;
-		p.value = shift > 0 ? p.value << shift : p.value >> -shift;
 	} else {
 		load_number(b, r, p.bytes, data_reg(d), (int32_t)(list->at[w] + p.at));
 	}
-	if (p.value || p.mask == low_bytes(p.bytes))
+	if (p.value || p.mask == jit_low_bytes(p.bytes))
 		with_number(b, 6, r, p.bytes, p.value);
-	if (p.mask != low_bytes(p.bytes))
+	if (p.mask != jit_low_bytes(p.bytes))
 		with_number(b, 4, r, p.bytes, p.mask);
 }
 

@@ -327,8 +327,11 @@ static void branches(void **state)
 static void calls_and_returns(void **state)
 {
 	(void)state;
-	for (uint8_t r = 0; r < 31; r++)
+	for (uint8_t r = 0; r < 31; r++) {
 		expect(arm64_blr(r), "blr %s", x(r));
+		expect(arm64_csel(r, (uint8_t)(30 - r), ARM64_ZR, ARM64_EQ), "csel %s, %s, xzr, eq", x(r), x((uint8_t)(30 - r)));
+		expect(arm64_csel(5, ARM64_ZR, r, ARM64_NE), "csel x5, xzr, %s, ne", x(r));
+	}
 	expect(arm64_ret(), "ret");
 }
 
