@@ -327,14 +327,21 @@ static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t
 	return (uint32_t)(l->onward(packets + i, &env) - packets);
 }
 
-static void store_verdicts(const struct group *g, struct vfm_result *results)
+static uint64_t verdict(const struct jit_lanes *l, const struct group *g, uint32_t lane)
 {
-	if (g->n == VEC_LANES) {
+	uint32_t out = g->args.out[lane];
+
+	return l->wants & VEC_SIGNED ? (uint64_t)(int64_t)(int32_t)out : out;
+}
+
+static void store_verdicts(const struct jit_lanes *l, const struct group *g, struct vfm_result *results)
+{
+	if (g->n == VEC_LANES && !(l->wants & VEC_SIGNED)) {
 		store_results(&g->args, results);
 		return;
 	}
 	for (uint32_t i = 0; i < g->n; i++)
-		results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
+		results[i] = (struct vfm_result){verdict(l, g, i), VFM_SUCCESS};
 }
 
 /* In the packets' order, the clocks as those before leave them. */
@@ -342,7 +349,7 @@ static void finish_group(const struct jit_lanes *l, const struct group *g, const
 			 struct shard *const *shards, struct vfm_result *results)
 {
 	if (!g->left) {
-		store_verdicts(g, results);
+		store_verdicts(l, g, results);
 		if (g->n == VEC_LANES && is_one_shard(shards))
 			shard_set_time(shards[0], g->latest_us);
 		else
@@ -360,7 +367,7 @@ static void finish_group(const struct jit_lanes *l, const struct group *g, const
 		if (g->left >> i & 1)
 			results[i] = restart(l, &packets[i], shards[i]);
 		else
-			results[i] = (struct vfm_result){g->args.out[i], VFM_SUCCESS};
+			results[i] = (struct vfm_result){verdict(l, g, i), VFM_SUCCESS};
 	}
 }
 

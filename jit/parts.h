@@ -391,9 +391,9 @@ struct jit_vec_code {
 	struct jit_buf lanes;
 	struct jit_buf onward; /* a jit_loop_fn over packets that all go on; empty: no continuations */
 	struct jit_continuations continuations;
-	uint8_t wants; /* VEC_DATA, VEC_INPUT: of the arguments; else they need not be filled */
+	uint8_t wants; /* VEC_DATA, VEC_INPUT: of the arguments, else they need not be filled; VEC_SIGNED: out[] is 64 bits' lower half, with sign */
 };
-enum { VEC_DATA = 1, VEC_INPUT = 2 };
+enum { VEC_DATA = 1, VEC_INPUT = 2, VEC_SIGNED = 4 };
 void jit_vec_code_fini(struct jit_vec_code *c);
 
 /* tier: JIT_AVX2, 8 lanes, or JIT_AVX512, 16. needed is jit_dead()'s. 0; -ENOTSUP: nothing to gain; -ENOMEM. Changes ir. */

@@ -54,7 +54,7 @@ struct vec {
 		uint32_t number, label;
 		bool used;
 	} constants[VEC_CONSTANTS];
-	uint8_t wants;       /* VEC_DATA, VEC_INPUT */
+	uint8_t wants;       /* VEC_DATA, VEC_INPUT, VEC_SIGNED */
 	uint32_t exit;       /* label */
 	uint32_t swap, bits; /* constants: bytes of each 32 bits reversed; AVX2: bit i in lane i */
 };

@@ -73,8 +73,30 @@ static bool tests_difference(const struct ir *ir, const struct ir_block *b)
 	       narrow(&ir->facts.value[a->a]) && narrow(&ir->facts.value[a->b]);
 }
 
-static bool block_fits(const struct ir *ir, const uint8_t *needed, uint32_t block)
+/* ---- verdicts: 32 bits, or as many with sign where some are such constants as -1 ---- */
+
+static bool fits_with_sign(const struct ir *ir, uint32_t block)
 {
+	const struct ir_value *v = &ir->values[ir->blocks[block].a];
+
+	if (v->op == IR_CONST)
+		return (uint64_t)(int64_t)(int32_t)v->imm == v->imm;
+	return ir->facts.term[2 * block].hi <= INT32_MAX;
+}
+
+/* Verdicts that only one of the two ways can tell: of the way that the first of them wants. */
+static bool wants_sign(const struct ir *ir)
+{
+	for (uint32_t i = 0; i < ir->n_blocks; i++)
+		if (ir->facts.block[i] & IR_REACHED && ir->blocks[i].term == IR_RET &&
+		    fits_with_sign(ir, i) != narrow(&ir->facts.term[2 * i]))
+			return fits_with_sign(ir, i);
+	return false;
+}
+
+static bool block_fits(const struct vec *v, const uint8_t *needed, uint32_t block)
+{
+	const struct ir *ir = v->ir;
 	const struct ir_block *b = &ir->blocks[block];
 	const struct ir_fact *t = &ir->facts.term[2 * block];
 
@@ -84,7 +106,7 @@ static bool block_fits(const struct ir *ir, const uint8_t *needed, uint32_t bloc
 		if (needed[id] && !vec_has(ir, id))
 			return false;
 	if (b->term == IR_RET)
-		return narrow(&t[0]);
+		return v->wants & VEC_SIGNED ? fits_with_sign(ir, block) : narrow(&t[0]);
 	return !vec_undecided(ir, block) || (narrow(&t[0]) && narrow(&t[1])) || tests_difference(ir, b);
 }
 
@@ -102,6 +124,8 @@ static bool find_region(struct vec *v, const uint8_t *needed)
 {
 	const struct ir *ir = v->ir;
 
+	if (wants_sign(ir))
+		v->wants |= VEC_SIGNED;
 	lead_to(v, 0, 0);
 	for (uint32_t i = 0; i < ir->n_blocks; i++) {
 		const struct ir_block *b = &ir->blocks[i];
@@ -109,7 +133,7 @@ static bool find_region(struct vec *v, const uint8_t *needed)
 		if (v->state[i] != VEC_INSIDE)
 			continue;
 		/* Where the limit may be met, packets are counted one by one. */
-		v->state[i] = block_fits(ir, needed, i) && v->insns[i] + b->insns <= v->insn_limit ? VEC_INSIDE : VEC_OUTSIDE;
+		v->state[i] = block_fits(v, needed, i) && v->insns[i] + b->insns <= v->insn_limit ? VEC_INSIDE : VEC_OUTSIDE;
 		if (v->state[i] == VEC_OUTSIDE)
 			continue;
 		v->finds_verdicts |= b->term == IR_RET;
