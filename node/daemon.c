@@ -27,12 +27,6 @@ int daemon_fail(struct daemon *d, int err, const char *what, const char *where, 
 	return err;
 }
 
-/* Changes what other threads may look at. */
-static void show(uint64_t *shown, uint64_t value)
-{
-	__atomic_store_n(shown, value, __ATOMIC_RELAXED);
-}
-
 /* ---- what the core calls ---- */
 
 static struct shard *make_shard(void *ctx, uint64_t shard)
@@ -47,7 +41,7 @@ static void execute(void *ctx, uint64_t number, struct shard *shard, const struc
 	struct daemon *d = ctx;
 	(void)number;
 	runner_run(&d->runner, shard, packets, n, verdicts);
-	show(&d->shown.executed, d->shown.executed + n);
+	daemon_show(&d->shown.executed, d->shown.executed + n);
 }
 
 /* ---- frames ---- */
@@ -250,67 +244,6 @@ int daemon_close(struct daemon *d)
 	return err;
 }
 
-/* ---- live ports ---- */
-
-int daemon_take_ports(struct daemon *d, const struct live_config *config)
-{
-	char error[IO_ERROR_BYTES];
-	int err = live_open(config, &d->node, d->deploy->plan, &d->live, error);
-	if (err)
-		snprintf(d->why, DAEMON_WHY_BYTES, "%.*s", DAEMON_WHY_BYTES - 1, error);
-	d->node.options.roles |= d->node.n_steerers ? 2 : 0;
-	d->allowed = d->options.stop_at;
-	return err;
-}
-
-void daemon_order(struct daemon *d, enum daemon_order order)
-{
-	__atomic_store_n(&d->order, (int)order, __ATOMIC_RELEASE);
-}
-
-static enum daemon_order ordered(const struct daemon *d)
-{
-	return (enum daemon_order)__atomic_load_n(&d->order, __ATOMIC_ACQUIRE);
-}
-
-struct daemon_view daemon_view(const struct daemon *d)
-{
-	return (struct daemon_view){.quiet_us = __atomic_load_n(&d->shown.quiet_us, __ATOMIC_RELAXED),
-				    .executed = __atomic_load_n(&d->shown.executed, __ATOMIC_RELAXED),
-				    .drained = __atomic_load_n(&d->shown.drained, __ATOMIC_ACQUIRE)};
-}
-
-uint64_t daemon_self(const struct daemon *d)
-{
-	return d->node.options.self;
-}
-
-const char *daemon_name(const struct daemon *d)
-{
-	return d->options.name;
-}
-
-const struct live *daemon_live(const struct daemon *d)
-{
-	return d->live;
-}
-
-static uint32_t read_ports(struct daemon *d)
-{
-	bool drains = ordered(d) != DAEMON_GO;
-	uint32_t n = drains ? 0 : live_read(d->live, d->allowed - d->read, d->now_us);
-	bool idle = live_idle(d->live);
-	if (n) {
-		probe_read(&d->probe, d->read + 1, d->now_us);
-		d->arrived_us = d->now_us;
-	}
-	d->read += n;
-	show(&d->shown.quiet_us, idle ? d->now_us - d->arrived_us : 0);
-	__atomic_store_n(&d->shown.drained, drains && idle, __ATOMIC_RELEASE);
-	node_flush(&d->node, d->now_us);
-	return n;
-}
-
 /* ---- the loop ---- */
 
 static void give_output(struct daemon *d)
@@ -334,15 +267,14 @@ static uint64_t rest_us(const struct daemon *d, uint32_t n_read)
 	return next > d->now_us ? next - d->now_us : 1;
 }
 
-/* One round. -ESTALE: the controller has another plan. */
-static int turn(struct daemon *d)
+int daemon_turn(struct daemon *d)
 {
 	const struct daemon_options *o = &d->options;
 	uint32_t n;
 	d->now_us = daemon_clock_us();
 	if (o->follow && follow_changed(o->follow, d->deploy->digest, d->now_us))
 		return daemon_fail(d, -ESTALE, "the cluster has another filter now", o->controller, "start this stream again");
-	n = d->live ? read_ports(d) : d->capture ? daemon_capture_read(d) : 0;
+	n = d->live ? daemon_ports_read(d) : d->capture ? daemon_capture_read(d) : 0;
 	if (d->link)
 		n += (uint32_t)link_poll(d->link, rest_us(d, n), POLL_US);
 	d->now_us = daemon_clock_us();
@@ -356,15 +288,6 @@ static int turn(struct daemon *d)
 	return 0;
 }
 
-int daemon_poll_ports(struct daemon *d)
-{
-	int err = 0;
-	d->arrived_us = daemon_clock_us();
-	while (!err && ordered(d) != DAEMON_LEAVE)
-		err = turn(d);
-	return err;
-}
-
 int daemon_run(const struct daemon_options *o, const struct deploy *deploy, const volatile int *stop,
 	       struct daemon_summary *summary, char why[DAEMON_WHY_BYTES])
 {
@@ -374,7 +297,7 @@ int daemon_run(const struct daemon_options *o, const struct deploy *deploy, cons
 	if (err)
 		return err;
 	while (!err && !*stop && !(o->leave && d->capture && daemon_capture_through(d)))
-		err = turn(d);
+		err = daemon_turn(d);
 	d->summary.damaged = d->damaged;
 	*summary = d->summary;
 	rest = daemon_close(d);

@@ -1,5 +1,5 @@
-/* daemon_core.h: what daemon.c (sockets and the loop), daemon_capture.c (a capture as input) and daemon_ask.c (what an operator may ask)
- * share. */
+/* daemon_core.h: what daemon.c (sockets and the loop), daemon_capture.c and daemon_ports.c (input) and daemon_ask.c (what an operator may
+ * ask) share. */
 #ifndef NODE_DAEMON_CORE_H
 #define NODE_DAEMON_CORE_H
 
@@ -53,6 +53,14 @@ struct daemon {
 uint64_t daemon_clock_us(void);
 /* Says why, unless something else was said before; returns err. */
 int daemon_fail(struct daemon *d, int err, const char *what, const char *where, const char *todo);
+
+/* One round of the loop. -ESTALE with why: the controller has another plan. */
+int daemon_turn(struct daemon *d);
+
+/* Changes what other threads may look at. */
+void daemon_show(uint64_t *shown, uint64_t value);
+/* Packets taken from the ports, at most a burst of each queue; they are on their way. */
+uint32_t daemon_ports_read(struct daemon *d);
 
 /* Opens the capture and what is written of it, and goes on where its journal ends. -EIO, -EINVAL, -ENOMEM with why. */
 int daemon_capture_open(struct daemon *d);
