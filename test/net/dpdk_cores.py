@@ -219,13 +219,18 @@ class Cores(unittest.TestCase):
         self.assertEqual(self.lost(c), 0)
         self.assertTrue(c.ctl("fence", min(dead)))  # said of one, true of both
         self.assertEqual({n["incarnation"] for n in c.ctl("status")["nodes"] if n["dead"]}, dead)
-        c.port()
+        port = c.port()
         c.wait("the new process", c.settled)
         c.go([100] * 2)
         c.wait("its packets", lambda: c.released() == [100] * 2)
         self.assertTrue(c.table("later") != before)
         self.assertEqual(self.lost(c), 0)
         self.assertIsNone(peer.poll())
+        c.go([ALL_PACKETS] * 2)
+        report, _ = port.stop()  # in the middle: both cores let go of what they have, which takes a second at most
+        self.assertEqual(report["packets"] + report["held"], report["ports"][0]["received"])
+        self.assertEqual(sum(core["packets"] for core in report["cores"]), report["packets"])
+        self.assertEqual(report["packets"], report["accept"] + report["drop"] + sum(report["errors"].values()))
 
     @unittest.skipUnless(t.ALL, "runs with TEST_ALL=1")
     def test_with_keys_cores_and_processes_reach_each_other_and_strangers_nobody(self):

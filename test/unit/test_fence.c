@@ -58,7 +58,7 @@ static void finish(struct world *w)
 	w->store.close(w->store.ctx);
 }
 
-static void report(struct world *w, uint64_t id, uint64_t roles)
+static void report_core(struct world *w, uint64_t id, uint64_t roles, uint64_t process)
 {
 	uint64_t none = 0;
 	struct wire_message m = {.kind = WIRE_REPORT, .plan = PLAN, .from = id};
@@ -66,9 +66,15 @@ static void report(struct world *w, uint64_t id, uint64_t roles)
 	m.report = (struct wire_report){.name = {(const uint8_t *)"n", 1},
 					.endpoint = {(const uint8_t *)"e", 1},
 					.roles = roles,
+					.process = process,
 					.epochs = wire_column(&none, 1),
 					.load = wire_column(&none, 1)};
 	reconciler_message(&w->r, &m, w->now_us);
+}
+
+static void report(struct world *w, uint64_t id, uint64_t roles)
+{
+	report_core(w, id, roles, id);
 }
 
 static void tick(struct world *w)
@@ -180,6 +186,29 @@ static void the_last_ones_are_kept_and_the_oldest_is_forgotten(void **state)
 	finish(&w);
 }
 
+static void who_is_fenced_takes_the_other_cores_of_its_process_along(void **state)
+{
+	struct world w;
+
+	(void)state;
+	begin(&w);
+	report(&w, OWNER, 1);
+	for (uint64_t i = 0; i < 3; i++)
+		report_core(&w, STEERER + i, 3, STEERER);
+	report(&w, STEERER + 3, 3);
+	tick(&w);
+	assert_int_equal(w.r.n_steerers, 4);
+	assert_int_equal(reconciler_dead(&w.r, STEERER + 1, w.now_us), 0);
+	tick(&w);
+	for (uint64_t i = 0; i < 4; i++) {
+		assert_int_equal(is_retired(&w, STEERER + i), i < 3);
+		assert_int_equal(reconciler_node(&w.r, STEERER + i)->dead, i < 3);
+	}
+	assert_false(reconciler_node(&w.r, OWNER)->dead);
+	assert_int_equal(w.r.n_steerers, 1);
+	finish(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -187,6 +216,7 @@ int main(void)
 		cmocka_unit_test(whom_this_controller_has_never_heard_of_can_be_fenced_too),
 		cmocka_unit_test(a_fenced_process_that_wakes_up_is_nobody_to_a_later_controller),
 		cmocka_unit_test(the_last_ones_are_kept_and_the_oldest_is_forgotten),
+		cmocka_unit_test(who_is_fenced_takes_the_other_cores_of_its_process_along),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
