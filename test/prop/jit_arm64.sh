@@ -1,7 +1,7 @@
 #!/bin/bash
 # jit_arm64.sh: the compiler's arm64 target against the plain machine: cross-compiled, run by qemu's user-mode emulator.
 #
-#   TEST_ALL=1   10^5 generated programs instead of 10^3, 20 times as many packets of generated traffic, 50 times as many of captures
+#   TEST_ALL=1   10^6 generated programs instead of 10^3, 20 times as many packets of generated traffic, 50 times as many of captures
 #
 # Needs aarch64-linux-gnu-gcc with its C library and qemu-aarch64 (packages.txt); skipped where they are absent.
 set -u
@@ -34,7 +34,7 @@ expect() {
 }
 
 programs=1000 packets=400 each=20
-[ "${TEST_ALL:-}" = 1 ] && programs=100000 packets=8000 each=1000
+[ "${TEST_ALL:-}" = 1 ] && programs=1000000 packets=8000 each=1000
 
 expect "generated programs equal the machine" generated "${TEST_SEED:-1}" "$([ "${TEST_SEED:-}" ] && echo 1 || echo $programs)"
 expect "code beyond the reach of a conditional branch equals the machine" long
