@@ -9,12 +9,12 @@
 #include "vm/vfm.h"
 
 #define FEWEST_LANES  4   /* fewer packets are run one by one */
-#define GROUP          32  /* packets whose headers are on their way from memory together */
+#define GROUP         32  /* packets whose headers are on their way from memory together */
 #define ALONE_PACKETS 256 /* run one by one after a burst most of which was left to be */
 
 struct jit {
 	const struct program *program;
-	const char *why_not; /* compiled; NULL: it is */
+	const char *why_not;   /* compiled; NULL: it is */
 	struct interp *interp; /* for JIT_INTERP; NULL otherwise */
 	uint32_t insn_limit;
 	enum jit_tier tier;

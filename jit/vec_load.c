@@ -99,7 +99,7 @@ static void mend_packets(struct vec *v, uint32_t no_lanes)
 	x86_rr(b, false, 0x81, 7, RDX); /* cmp */
 	x86_word32(b, v->isa->lanes * (uint32_t)sizeof(struct vfm_packet));
 	x86_jump_if(b, CC_B, next);
-	x86_set(b, R9, 0);                                                  /* lanes that return a constant: none yet */
+	x86_set(b, R9, 0);                                                 /* lanes that return a constant: none yet */
 	x86_rm(b, true, 0x8d, R8, RDI, offsetof(struct vec_args, mended)); /* lea */
 	jit_place_label(b, whole);
 }
@@ -138,7 +138,7 @@ static struct evex_src shuffle_of(const struct vec *v, const struct block *k)
 
 static void transpose(struct vec *v, const struct block *k, uint8_t r)
 {
-	void (*op)(struct jit_buf *b, enum evex_op op, uint8_t d, uint8_t a, struct evex_src s) = v->isa->op;
+	void (*op)(struct jit_buf * b, enum evex_op op, uint8_t d, uint8_t a, struct evex_src s) = v->isa->op;
 	struct evex_src shuffle = shuffle_of(v, k);
 	uint8_t low = v->isa->scratch, high = (uint8_t)(low + 1);
 

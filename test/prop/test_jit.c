@@ -305,7 +305,8 @@ static void make_policy(uint64_t seed)
 {
 	static const char *const fails[] = {"JNE", "JNE", "JNE", "JNE", "JEQ", "JGE", "JGT"};
 	static const char *const texts[ACTIONS] = {
-		"PUSH 0", "PUSH 1", "PUSH 3", "LD8 9\nPUSH 1\nFLOW_ADD", "PUSH 0x123456789ab", "LD16 9\nLDX8", "LD32 12", "PUSH -1"};
+		"PUSH 0",       "PUSH 1",  "PUSH 3", "LD8 9\nPUSH 1\nFLOW_ADD", "PUSH 0x123456789ab",
+		"LD16 9\nLDX8", "LD32 12", "PUSH -1"};
 	bool used[ACTIONS] = {true}; /* the first one is for packets that no rule fits */
 	uint32_t rules, actions;
 

@@ -29,7 +29,8 @@ static uint64_t running_seed;
 
 #define FAIL(...) \
 	do { \
-		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit_tables\n%s", (unsigned long long)running_seed, text); \
+		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit_tables\n%s", (unsigned long long)running_seed, \
+			      text); \
 		fail_msg(__VA_ARGS__); \
 	} while (0)
 

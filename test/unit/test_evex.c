@@ -15,11 +15,20 @@
 #define REGS 32 /* zmm0 to zmm31 */
 
 static const char *const op_names[] = {
-	[EVEX_PADDD] = "vpaddd",   [EVEX_PSUBD] = "vpsubd", [EVEX_PMULLD] = "vpmulld", [EVEX_PANDD] = "vpandd",
-	[EVEX_PORD] = "vpord",     [EVEX_PXORD] = "vpxord", [EVEX_PSLLVD] = "vpsllvd", [EVEX_PSRLVD] = "vpsrlvd",
-	[EVEX_PSHUFB] = "vpshufb", [EVEX_PADDQ] = "vpaddq",
-	[EVEX_PUNPCKLDQ] = "vpunpckldq", [EVEX_PUNPCKHDQ] = "vpunpckhdq",
-	[EVEX_PUNPCKLQDQ] = "vpunpcklqdq", [EVEX_PUNPCKHQDQ] = "vpunpckhqdq",
+	[EVEX_PADDD] = "vpaddd",
+	[EVEX_PSUBD] = "vpsubd",
+	[EVEX_PMULLD] = "vpmulld",
+	[EVEX_PANDD] = "vpandd",
+	[EVEX_PORD] = "vpord",
+	[EVEX_PXORD] = "vpxord",
+	[EVEX_PSLLVD] = "vpsllvd",
+	[EVEX_PSRLVD] = "vpsrlvd",
+	[EVEX_PSHUFB] = "vpshufb",
+	[EVEX_PADDQ] = "vpaddq",
+	[EVEX_PUNPCKLDQ] = "vpunpckldq",
+	[EVEX_PUNPCKHDQ] = "vpunpckhdq",
+	[EVEX_PUNPCKLQDQ] = "vpunpcklqdq",
+	[EVEX_PUNPCKHQDQ] = "vpunpckhqdq",
 };
 static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};

@@ -14,12 +14,24 @@
 #define REGS 16 /* ymm0 to ymm15, rax to r15 */
 
 static const char *const op_names[VEX_N_OPS] = {
-	[VEX_PADDD] = "vpaddd",   [VEX_PSUBD] = "vpsubd",   [VEX_PMULLD] = "vpmulld",   [VEX_PAND] = "vpand",
-	[VEX_POR] = "vpor",       [VEX_PXOR] = "vpxor",     [VEX_PSLLVD] = "vpsllvd",   [VEX_PSRLVD] = "vpsrlvd",
-	[VEX_PSHUFB] = "vpshufb", [VEX_PADDQ] = "vpaddq",   [VEX_PCMPEQD] = "vpcmpeqd", [VEX_PCMPEQQ] = "vpcmpeqq",
-	[VEX_PUNPCKLDQ] = "vpunpckldq", [VEX_PUNPCKHDQ] = "vpunpckhdq",
-	[VEX_PUNPCKLQDQ] = "vpunpcklqdq", [VEX_PUNPCKHQDQ] = "vpunpckhqdq",
-	[VEX_PMINUD] = "vpminud", [VEX_PMAXUD] = "vpmaxud",
+	[VEX_PADDD] = "vpaddd",
+	[VEX_PSUBD] = "vpsubd",
+	[VEX_PMULLD] = "vpmulld",
+	[VEX_PAND] = "vpand",
+	[VEX_POR] = "vpor",
+	[VEX_PXOR] = "vpxor",
+	[VEX_PSLLVD] = "vpsllvd",
+	[VEX_PSRLVD] = "vpsrlvd",
+	[VEX_PSHUFB] = "vpshufb",
+	[VEX_PADDQ] = "vpaddq",
+	[VEX_PCMPEQD] = "vpcmpeqd",
+	[VEX_PCMPEQQ] = "vpcmpeqq",
+	[VEX_PUNPCKLDQ] = "vpunpckldq",
+	[VEX_PUNPCKHDQ] = "vpunpckhdq",
+	[VEX_PUNPCKLQDQ] = "vpunpcklqdq",
+	[VEX_PUNPCKHQDQ] = "vpunpckhqdq",
+	[VEX_PMINUD] = "vpminud",
+	[VEX_PMAXUD] = "vpmaxud",
 };
 static const char *const gprs[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
 				   "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
