@@ -11,6 +11,8 @@
 #include "state/table_layout.h"
 #include "vm/vfm.h"
 
+#define SPREAD_SHARDS 64u /* at least so many there are, it is taken, where most packets are another's than the one before */
+
 static void blank(struct ir *ir, uint32_t first, uint32_t end)
 {
 	for (uint32_t v = first; v < end; v++)
@@ -130,7 +132,24 @@ const struct table *jit_hint_table(const struct jit_hint *h, const struct shard 
 {
 	const struct table *t = s->tables[table];
 
-	return t && table_held(t) >= h->fewest_entries ? t : NULL;
+	return t && table_held(t) >= (h->spread ? h->fewest_entries / SPREAD_SHARDS : h->fewest_entries) ? t : NULL;
+}
+
+void jit_hint_look(struct jit_hint *h, uint32_t n, struct shard *const *shards)
+{
+	uint32_t changes = 0;
+
+	for (uint32_t i = 1; i < n; i++)
+		changes += shards[i] != shards[i - 1];
+	h->spread = 2 * changes >= n;
+}
+
+void jit_hint_shards(const struct jit_hint *h, uint32_t n, struct shard *const *shards)
+{
+	for (uint32_t i = 0; i < n && h->spread; i++) {
+		__builtin_prefetch(shards[i], 1);
+		__builtin_prefetch(&shards[i]->tables[h->table]);
+	}
 }
 
 bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,

@@ -361,6 +361,7 @@ static void run_hinted(struct jit *j, uint32_t n, const struct vfm_packet *packe
 
 		next = at_most(n - i - group, JIT_HINT_MOST);
 		fetch_headers(at_most(n - i - group - next, JIT_HINT_MOST), after + next);
+		jit_hint_shards(&j->hint, at_most(n - i - group - next, JIT_HINT_MOST), shards + i + group + next);
 		known[turn ^ 1] = next && jit_hint_burst(&j->hint, next, after, shards + i + group, hinted[turn ^ 1]);
 		run_in_order(j, group, packets + i, shards + i, known[turn] ? hinted[turn] : NULL, results + i);
 	}
@@ -383,6 +384,10 @@ void jit_burst(struct jit *j, uint32_t n, const struct vfm_packet *packets, stru
 {
 	uint32_t i = 0;
 
+	if (j->hint.run) {
+		jit_hint_look(&j->hint, n, shards);
+		jit_hint_shards(&j->hint, at_most(n, 2 * JIT_HINT_MOST), shards);
+	}
 	while (j->lanes.run && n - i >= FEWEST_LANES && !j->alone) {
 		uint32_t some = n - i < JIT_LANES_AHEAD ? n - i : JIT_LANES_AHEAD;
 

@@ -429,6 +429,7 @@ struct jit_hint {
 	jit_loop_fn run;         /* NULL: there is nothing to prefetch. It looks at shards, but sets no clock */
 	uint32_t table;          /* dense index: the one that hints are about */
 	uint32_t fewest_entries; /* below them a table is in the cache anyway */
+	bool spread;             /* packets come on many shards, whose tables together are larger */
 };
 #define JIT_FEWEST_ENTRIES 8192u
 /* For tests: hints for tables that hold fewer. */
@@ -442,6 +443,10 @@ int jit_hint_gen(const struct ir *ir, const struct jit_target *t, struct jit_hin
 void jit_hint_keys(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
 		   struct vfm_result *keys);
 #define JIT_HINT_MOST 16 /* packets */
+/* Sets h->spread for a burst. */
+void jit_hint_look(struct jit_hint *h, uint32_t n, struct shard *const *shards);
+/* Prefetches the packets' shards, if they are many. */
+void jit_hint_shards(const struct jit_hint *h, uint32_t n, struct shard *const *shards);
 /* Prefetches for at most JIT_HINT_MOST packets that run next, where tables are large, and fills hinted[n]; false: no table is, and it is not
  * filled. h->run is not NULL. */
 bool jit_hint_burst(const struct jit_hint *h, uint32_t n, const struct vfm_packet *packets, struct shard *const *shards,
