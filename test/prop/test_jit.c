@@ -15,6 +15,7 @@
 
 #include "jit/parts.h"
 #include "test/lib/gen_program.h"
+#include "test/lib/gen_text.h"
 #include "vm/step.h"
 #include "vm/asm.h"
 #include "vm/vfm.h"
@@ -253,49 +254,31 @@ static void bursts_equal_the_machine(void **state)
 
 #define POLICY_BYTES 40 /* packets are at most so long, of bytes below 4, so that rules fit now and then */
 
-static struct gen_rng policy_rng;
-static char policy_text[65536];
-static size_t policy_len;
-
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)gen_below(&policy_rng, n);
-}
-
-__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	policy_len += (size_t)vsnprintf(policy_text + policy_len, sizeof(policy_text) - policy_len, format, args);
-	va_end(args);
-}
-
 /* Pushes what a test looks at, and a number that it may be equal to. */
 static void add_field(void)
 {
 	static const char *const loads[] = {"LD8", "LD16", "LD32", "LD64"};
 	static const char *const often[] = {"3", "0x0302", "0x03020100", "0x0302010003020100"};
-	uint32_t k = below(4), at = below(6) ? 4 * below(4) : below(POLICY_BYTES - 8);
+	uint32_t k = text_below(4), at = text_below(6) ? 4 * text_below(4) : text_below(POLICY_BYTES - 8);
 
-	switch (below(8)) {
+	switch (text_below(8)) {
 	case 0: /* a value that is loaded at a place that another one tells */
-		add("LD8 %u\nPUSH 3\nAND\nLDX16\nPUSH 0x%u0%u\n", at, below(4), below(4));
+		text_add("LD8 %u\nPUSH 3\nAND\nLDX16\nPUSH 0x%u0%u\n", at, text_below(4), text_below(4));
 		return;
 	case 1:
-		add("%s %u\nPUSH %u\nSHR\nPUSH %u\n", loads[k], at, below(8u << k), below(3));
+		text_add("%s %u\nPUSH %u\nSHR\nPUSH %u\n", loads[k], at, text_below(8u << k), text_below(3));
 		return;
 	case 2:
-		add("%s\nPUSH %u\n", below(2) ? "PKTLEN" : "INPUT", below(4));
+		text_add("%s\nPUSH %u\n", text_below(2) ? "PKTLEN" : "INPUT", text_below(4));
 		return;
 	case 3:
-		add("%s %u\nPUSH %u\nADD\nPUSH %u\n", loads[k], at, below(3), below(5));
+		text_add("%s %u\nPUSH %u\nADD\nPUSH %u\n", loads[k], at, text_below(3), text_below(5));
 		return;
 	case 4:
-		add("%s %u\nPUSH 0x%x\nAND\nPUSH %u\n", loads[k], at, 1 + below(0x0303), below(4));
+		text_add("%s %u\nPUSH 0x%x\nAND\nPUSH %u\n", loads[k], at, 1 + text_below(0x0303), text_below(4));
 		return;
 	default:
-		add("%s %u\nPUSH %s\n", loads[k], at, often[k]);
+		text_add("%s %u\nPUSH %s\n", loads[k], at, often[k]);
 	}
 }
 
@@ -310,56 +293,49 @@ static void make_policy(uint64_t seed)
 	bool used[ACTIONS] = {true}; /* the first one is for packets that no rule fits */
 	uint32_t rules, actions;
 
-	policy_rng = (struct gen_rng){seed};
-	policy_len = 0;
-	rules = 1 + below(seed % 8 == 0 ? 140 : 12);
-	actions = 1 + below(ACTIONS);
+	text_begin(seed);
+	rules = 1 + text_below(seed % 8 == 0 ? 140 : 12);
+	actions = 1 + text_below(ACTIONS);
 	for (uint32_t i = 0; i < rules; i++) {
-		uint32_t action = below(actions);
+		uint32_t action = text_below(actions);
 
-		for (uint32_t tests = 1 + below(3); tests; tests--) {
+		for (uint32_t tests = 1 + text_below(3); tests; tests--) {
 			add_field();
-			add("%s next%u\n", fails[below(7)], i);
+			text_add("%s next%u\n", fails[text_below(7)], i);
 		}
-		add("JMP action%u\nnext%u:\n", action, i);
+		text_add("JMP action%u\nnext%u:\n", action, i);
 		used[action] = true;
 	}
 	for (uint32_t a = 0; a < actions; a++)
 		if (used[a])
-			add("action%u:\n%s\nRET\n", a, texts[a]);
+			text_add("action%u:\n%s\nRET\n", a, texts[a]);
 }
 
 static void open_policy(struct subject *s, uint64_t seed, enum jit_tier tier)
 {
 	struct program_state_options state = {.default_capacity = 6, .idle_s = -1, .seed = seed};
-	static struct diag_list d;
-	struct vfm_reject reject = {0};
-	uint8_t *code;
-	uint32_t len;
+	const char *why;
 
 	make_policy(seed);
-	diag_init(&d, "policy", policy_text, (uint32_t)policy_len);
-	if (asm_assemble(policy_text, policy_len, false, &code, &len, &d))
-		FAIL("the policy does not assemble:\n%s", policy_text);
 	s->insn_limit = VFM_DEFAULT_INSN_LIMIT;
-	s->program = program_new(code, len, 0, &reject);
+	s->program = text_assemble(&why);
 	if (!s->program)
-		FAIL("the policy is rejected: %s\n%s", reject.reason, policy_text);
+		FAIL("the policy: %s\n%s", why, text_so_far());
 	s->a = program_shard_new(s->program, &state);
 	s->b = program_shard_new(s->program, &state);
 	assert_true(s->a && s->b);
 	assert_int_equal(jit_new(s->program, tier, s->insn_limit, &s->jit), 0);
-	free(code);
 }
 
 static void make_policy_packet(struct vfm_packet *p, const struct edge *e, bool at_end)
 {
 	static uint8_t bytes[POLICY_BYTES];
 
-	*p = (struct vfm_packet){.data = bytes, .len = below(8) ? POLICY_BYTES : below(POLICY_BYTES + 1), .input = below(4)};
+	*p = (struct vfm_packet){
+		.data = bytes, .len = text_below(8) ? POLICY_BYTES : text_below(POLICY_BYTES + 1), .input = text_below(4)};
 	for (uint32_t i = 0; i < POLICY_BYTES; i++)
-		bytes[i] = (uint8_t)below(4);
-	for (uint32_t i = 0; i < 16 && below(2); i++)
+		bytes[i] = (uint8_t)text_below(4);
+	for (uint32_t i = 0; i < 16 && text_below(2); i++)
 		bytes[i] = (uint8_t)(3 - i % 4); /* what the wider constants are made of */
 	put_at_edge(p, e, at_end);
 }

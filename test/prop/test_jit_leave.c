@@ -16,8 +16,7 @@
 #include <cmocka.h>
 
 #include "jit/parts.h"
-#include "test/lib/gen_program.h"
-#include "vm/asm.h"
+#include "test/lib/gen_text.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
 
@@ -32,7 +31,7 @@ static uint64_t running_seed;
 #define FAIL(...) \
 	do { \
 		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit_leave\n%s", (unsigned long long)running_seed, \
-			      text); \
+			      text_so_far()); \
 		fail_msg(__VA_ARGS__); \
 	} while (0)
 
@@ -41,31 +40,14 @@ static struct {
 	uint64_t programs, continuing; /* those some of whose packets went on */
 } seen;
 
-static struct gen_rng rng;
-static char text[65536];
-static size_t text_len;
 static uint32_t depth; /* values computed first, which stay on the stack */
 static uint32_t n_labels;
-
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)gen_below(&rng, n);
-}
-
-__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	text_len += (size_t)vsnprintf(text + text_len, sizeof(text) - text_len, format, args);
-	va_end(args);
-}
 
 /* ---- programs ---- */
 
 static uint32_t offset(void)
 {
-	return below(10) ? below(12) : below(PACKET_BYTES);
+	return text_below(10) ? text_below(12) : text_below(PACKET_BYTES);
 }
 
 /* Pushes a value of few outcomes, of one load or more. */
@@ -73,144 +55,137 @@ static void add_value(void)
 {
 	uint32_t label = n_labels;
 
-	switch (below(12)) {
+	switch (text_below(12)) {
 	case 0:
-		add("LD16 %u\nPUSH %u\nSHR\n", offset(), below(12));
+		text_add("LD16 %u\nPUSH %u\nSHR\n", offset(), text_below(12));
 		return;
 	case 1:
-		add("LD32 %u\nPUSH 0x01000001\nAND\n", offset());
+		text_add("LD32 %u\nPUSH 0x01000001\nAND\n", offset());
 		return;
 	case 2:
-		add("%s\n", below(2) ? "PKTLEN" : "INPUT");
+		text_add("%s\n", text_below(2) ? "PKTLEN" : "INPUT");
 		return;
 	case 3: /* at an offset that the packet tells */
-		add("LD8 %u\nPUSH 7\nMUL\nLDX%u\n", offset(), 8u << below(3));
+		text_add("LD8 %u\nPUSH 7\nMUL\nLDX%u\n", offset(), 8u << text_below(3));
 		return;
 	case 4: /* one of two */
 		n_labels++;
-		add("LD8 %u\nPUSH %u\nJEQ yes%u\nPUSH %u\nJMP end%u\nyes%u:\nLD8 %u\nend%u:\n", offset(), below(4), label, below(3),
-		    label, label, offset(), label);
+		text_add("LD8 %u\nPUSH %u\nJEQ yes%u\nPUSH %u\nJMP end%u\nyes%u:\nLD8 %u\nend%u:\n", offset(), text_below(4), label,
+			 text_below(3), label, label, offset(), label);
 		return;
 	case 5: /* more than 32 bits */
-		add("LD64 %u\n%s", offset(), below(2) ? "" : "PUSH 40\nSHR\n");
+		text_add("LD64 %u\n%s", offset(), text_below(2) ? "" : "PUSH 40\nSHR\n");
 		return;
 	case 6:
-		add("LD8 %u\nPUSH %u\nSHL\n", offset(), 28 + below(12));
+		text_add("LD8 %u\nPUSH %u\nSHL\n", offset(), 28 + text_below(12));
 		return;
 	case 7:
-		add("LD8 %u\nLD8 %u\nSUB\n", offset(), offset());
+		text_add("LD8 %u\nLD8 %u\nSUB\n", offset(), offset());
 		return;
 	default:
-		add("LD8 %u\nLD8 %u\n%s\n", offset(), offset(), below(2) ? "ADD" : "MUL");
+		text_add("LD8 %u\nLD8 %u\n%s\n", offset(), offset(), text_below(2) ? "ADD" : "MUL");
 	}
 }
 
 /* Pushes one of those computed first, of which `over` values are above, or a new one. */
 static void add_use(uint32_t over)
 {
-	if (below(6) && depth)
-		add("PICK %u\n", over + below(depth));
+	if (text_below(6) && depth)
+		text_add("PICK %u\n", over + text_below(depth));
 	else
-		add("LD8 %u\n", offset());
+		text_add("LD8 %u\n", offset());
 }
 
 /* Ends the packet, or falls through with the stack as it was. */
 static void add_action(void)
 {
-	uint32_t t = below(2);
+	uint32_t t = text_below(2);
 
-	switch (below(11)) {
+	switch (text_below(11)) {
 	case 9: /* two ways to a table instruction, each with values of its own */
-		add("LD8 %u\nPUSH 1\nJEQ one%u\n", offset(), n_labels);
+		text_add("LD8 %u\nPUSH 1\nJEQ one%u\n", offset(), n_labels);
 		add_use(0);
 		add_use(1);
-		add("JMP both%u\none%u:\n", n_labels, n_labels);
+		text_add("JMP both%u\none%u:\n", n_labels, n_labels);
 		add_use(0);
 		add_use(1);
-		add("both%u:\nFLOW_ADD %u\nRET\n", n_labels++, t);
+		text_add("both%u:\nFLOW_ADD %u\nRET\n", n_labels++, t);
 		return;
 	case 10: /* a key that no packet of the region must have */
 		add_use(0);
-		add("LD8 %u\nDIV\nLD8 %u\nFLOW_LOAD %u\nADD\nRET\n", offset(), below(PACKET_BYTES), t);
+		text_add("LD8 %u\nDIV\nLD8 %u\nFLOW_LOAD %u\nADD\nRET\n", offset(), text_below(PACKET_BYTES), t);
 		return;
 	case 0:
-		add("RET %u\n", below(4));
+		text_add("RET %u\n", text_below(4));
 		return;
 	case 1:
 		add_use(0);
-		add("RET\n");
+		text_add("RET\n");
 		return;
 	case 2:
 		add_use(0);
-		add("FLOW_LOAD %u\n", t);
+		text_add("FLOW_LOAD %u\n", t);
 		add_use(1);
-		add("ADD\nRET\n");
+		text_add("ADD\nRET\n");
 		return;
 	case 3:
 		add_use(0);
 		add_use(1);
-		add("FLOW_STORE %u\n", t);
+		text_add("FLOW_STORE %u\n", t);
 		return;
 	case 4: /* counts, and chooses by the count */
 		add_use(0);
-		add("PUSH 1\nFLOW_ADD %u\nPUSH %u\nAND\nPUSH 0\nJEQ even%u\nRET 1\neven%u:\n", t, 1 + below(2), n_labels, n_labels);
+		text_add("PUSH 1\nFLOW_ADD %u\nPUSH %u\nAND\nPUSH 0\nJEQ even%u\nRET 1\neven%u:\n", t, 1 + text_below(2), n_labels,
+			 n_labels);
 		n_labels++;
 		return;
 	case 5:
 		add_use(0);
 		add_use(1);
-		add("%s\nRET\n", below(2) ? "DIV" : "MOD");
+		text_add("%s\nRET\n", text_below(2) ? "DIV" : "MOD");
 		return;
 	case 6:
-		add("%s\nFLOW_LOAD %u\nRET\n", below(2) ? "HASH5" : "NOW", t);
+		text_add("%s\nFLOW_LOAD %u\nRET\n", text_below(2) ? "HASH5" : "NOW", t);
 		return;
 	case 7:
 		add_use(0);
 		add_use(1);
-		add("MIX\nPUSH 1\nFLOW_ADD %u\nRET\n", t);
+		text_add("MIX\nPUSH 1\nFLOW_ADD %u\nRET\n", t);
 		return;
 	default:
 		add_use(0);
-		add("FLOW_DEL %u\n", t);
+		text_add("FLOW_DEL %u\n", t);
 	}
 }
 
 static void make_program(uint64_t seed)
 {
-	rng = (struct gen_rng){seed};
-	text_len = n_labels = 0;
-	add("TABLE 0, %u, %u\nTABLE 1, 3, 0\n", 1 + below(40), below(3));
-	for (depth = 0; depth < below(6); depth++)
+	text_begin(seed);
+	n_labels = 0;
+	text_add("TABLE 0, %u, %u\nTABLE 1, 3, 0\n", 1 + text_below(40), text_below(3));
+	for (depth = 0; depth < text_below(6); depth++)
 		add_value();
-	for (uint32_t i = 0, n = 1 + below(7); i < n; i++) {
+	for (uint32_t i = 0, n = 1 + text_below(7); i < n; i++) {
 		uint32_t label = n_labels++;
 
-		if (below(3) == 0)
+		if (text_below(3) == 0)
 			add_use(0);
 		else
-			add("LD8 %u\n", offset());
-		add("PUSH %u\n%s next%u\n", below(4), below(3) ? "JNE" : "JGT", label);
+			text_add("LD8 %u\n", offset());
+		text_add("PUSH %u\n%s next%u\n", text_below(4), text_below(3) ? "JNE" : "JGT", label);
 		add_action();
-		add("next%u:\n", label);
+		text_add("next%u:\n", label);
 	}
-	add("RET %u\n", below(3));
+	text_add("RET %u\n", text_below(3));
 }
 
 static struct program *assemble(void)
 {
-	static struct diag_list d;
-	struct vfm_reject reject = {0};
-	struct program *p;
-	uint8_t *code;
-	uint32_t len;
+	const char *why;
+	struct program *p = text_assemble(&why);
 
-	diag_init(&d, "leave", text, (uint32_t)text_len);
-	if (asm_assemble(text, text_len, false, &code, &len, &d))
-		FAIL("it does not assemble");
-	p = program_new(code, len, 0, &reject);
-	free(code);
 	if (!p)
-		FAIL("it is rejected: %s", reject.reason);
+		FAIL("%s", why);
 	return p;
 }
 
@@ -233,11 +208,11 @@ static void open_ends(void)
 
 static void make_packet(struct vfm_packet *p, uint32_t i, uint32_t few)
 {
-	uint32_t len = below(6) ? 16 + below(PACKET_BYTES - 15) : below(PACKET_BYTES);
+	uint32_t len = text_below(6) ? 16 + text_below(PACKET_BYTES - 15) : text_below(PACKET_BYTES);
 
-	*p = (struct vfm_packet){.data = ends[i] - len, .len = len, .input = below(3)};
+	*p = (struct vfm_packet){.data = ends[i] - len, .len = len, .input = text_below(3)};
 	for (uint32_t k = 0; k < len; k++)
-		ends[i][(long)k - (long)len] = (uint8_t)below(few);
+		ends[i][(long)k - (long)len] = (uint8_t)text_below(few);
 }
 
 /* ---- bursts ---- */
@@ -254,16 +229,17 @@ static void check_bursts(const struct program *p, enum jit_tier tier, struct sha
 	struct jit *j;
 
 	assert_int_equal(jit_new(p, tier, VFM_DEFAULT_INSN_LIMIT, &j), 0);
-	if (below(4))
+	if (text_below(4))
 		jit_hint_from(j, 0);
 	for (unsigned burst = 0; burst < 3; burst++) {
-		uint32_t n = 1 + below(MAX_BURST), few = 1 + below(4), step = below(2) * 600000, n_shards = 1 + below(SHARDS);
+		uint32_t n = 1 + text_below(MAX_BURST), few = 1 + text_below(4), step = text_below(2) * 600000,
+			 n_shards = 1 + text_below(SHARDS);
 
 		for (uint32_t i = 0; i < n; i++) {
 			make_packet(&packets[i], i, few);
-			now += below(step + 1);
+			now += text_below(step + 1);
 			packets[i].time_us = now;
-			whose[i] = below(n_shards);
+			whose[i] = text_below(n_shards);
 			shards[i] = mine[whose[i]];
 		}
 		jit_burst(j, n, packets, shards, results);
@@ -356,9 +332,9 @@ static void what_lanes_cannot_hand_on_is_computed_behind_them(void **state)
 	(void)state;
 	if (jit_best_tier() < JIT_AVX2)
 		skip();
-	text_len = 0;
-	add("TABLE 0, 16, 0\nLD8 0\nPUSH 0\nJEQ out\nLD32 1\nPUSH 8\nSHL\nLD8 5\nADD\nLD8 6\nMIX\nPUSH 1\nFLOW_ADD "
-	    "0\nRET\nout:\nRET 7\n");
+	text_begin(0);
+	text_add("TABLE 0, 16, 0\nLD8 0\nPUSH 0\nJEQ out\nLD32 1\nPUSH 8\nSHL\nLD8 5\nADD\nLD8 6\nMIX\nPUSH 1\nFLOW_ADD "
+		 "0\nRET\nout:\nRET 7\n");
 	p = assemble();
 	shards[0] = program_shard_new(p, &options);
 	assert_int_equal(jit_new(p, jit_best_tier(), VFM_DEFAULT_INSN_LIMIT, &j), 0);

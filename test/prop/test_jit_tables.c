@@ -14,8 +14,7 @@
 
 #include "jit/parts.h"
 #include "state/table.h"
-#include "test/lib/gen_program.h"
-#include "vm/asm.h"
+#include "test/lib/gen_text.h"
 #include "vm/step.h"
 #include "vm/vfm.h"
 
@@ -30,7 +29,7 @@ static uint64_t running_seed;
 #define FAIL(...) \
 	do { \
 		print_message("repeat: TEST_SEED=%llu build/test/prop/test_jit_tables\n%s", (unsigned long long)running_seed, \
-			      text); \
+			      text_so_far()); \
 		fail_msg(__VA_ARGS__); \
 	} while (0)
 
@@ -38,100 +37,73 @@ static struct {
 	uint64_t packets, evictions, expired, deleted, insertions;
 } seen;
 
-static struct gen_rng rng;
-static char text[16384];
-static size_t text_len;
-
-static uint32_t below(uint32_t n)
-{
-	return (uint32_t)gen_below(&rng, n);
-}
-
-__attribute__((format(printf, 1, 2))) static void add(const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	text_len += (size_t)vsnprintf(text + text_len, sizeof(text) - text_len, format, args);
-	va_end(args);
-}
-
 static void add_key(void)
 {
-	add("LD8 %u\nPUSH 3\nAND\n", below(3));
+	text_add("LD8 %u\nPUSH 3\nAND\n", text_below(3));
 }
 
 /* One access or more; the sum of what was read stays on the stack. */
 static void add_access(void)
 {
-	uint32_t t = below(TABLES), at = below(3);
+	uint32_t t = text_below(TABLES), at = text_below(3);
 
-	switch (below(8)) {
+	switch (text_below(8)) {
 	case 0:
 		add_key();
-		add("FLOW_LOAD %u\nADD\n", t);
+		text_add("FLOW_LOAD %u\nADD\n", t);
 		return;
 	case 1:
 		add_key();
-		add("PUSH %u\nFLOW_STORE %u\n", below(3), t);
+		text_add("PUSH %u\nFLOW_STORE %u\n", text_below(3), t);
 		return;
 	case 2:
 		add_key();
-		add("PUSH %u\nFLOW_ADD %u\nADD\n", below(3), t);
+		text_add("PUSH %u\nFLOW_ADD %u\nADD\n", text_below(3), t);
 		return;
 	case 3:
 		add_key();
-		add("FLOW_DEL %u\n", t);
+		text_add("FLOW_DEL %u\n", t);
 		return;
 	case 4: /* another key between load and add */
-		add("LD8 %u\nPUSH 3\nAND\nDUP\nFLOW_LOAD %u\n", at, t);
+		text_add("LD8 %u\nPUSH 3\nAND\nDUP\nFLOW_LOAD %u\n", at, t);
 		add_key();
-		add("PUSH 1\nFLOW_STORE %u\nFLOW_ADD %u\nADD\n", t, t);
+		text_add("PUSH 1\nFLOW_STORE %u\nFLOW_ADD %u\nADD\n", t, t);
 		return;
 	default: /* load, modify, store */
-		add("LD8 %u\nPUSH 3\nAND\nDUP\nFLOW_LOAD %u\nPUSH %u\nADD\n", at, t, below(2));
-		if (below(2)) {
+		text_add("LD8 %u\nPUSH 3\nAND\nDUP\nFLOW_LOAD %u\nPUSH %u\nADD\n", at, t, text_below(2));
+		if (text_below(2)) {
 			add_key();
-			add("PUSH %u\nFLOW_STORE %u\n", below(3), below(TABLES));
+			text_add("PUSH %u\nFLOW_STORE %u\n", text_below(3), text_below(TABLES));
 		}
-		add("FLOW_STORE %u\n", t);
+		text_add("FLOW_STORE %u\n", t);
 	}
 }
 
 static void make_program(uint64_t seed)
 {
-	rng = (struct gen_rng){seed};
-	text_len = 0;
+	text_begin(seed);
 	for (uint32_t t = 0; t < TABLES; t++)
-		add("TABLE %u, %u, %u\n", t, 1 + below(4), below(3));
-	add("PUSH 0\n");
-	for (uint32_t i = 0, n = 1 + below(8); i < n; i++) {
-		bool maybe = below(3) == 0;
+		text_add("TABLE %u, %u, %u\n", t, 1 + text_below(4), text_below(3));
+	text_add("PUSH 0\n");
+	for (uint32_t i = 0, n = 1 + text_below(8); i < n; i++) {
+		bool maybe = text_below(3) == 0;
 
 		if (maybe)
-			add("LD8 3\nPUSH %u\nAND\nPUSH 0\nJEQ skip%u\n", 1 + below(3), i);
+			text_add("LD8 3\nPUSH %u\nAND\nPUSH 0\nJEQ skip%u\n", 1 + text_below(3), i);
 		add_access();
 		if (maybe)
-			add("skip%u:\n", i);
+			text_add("skip%u:\n", i);
 	}
-	add("RET\n");
+	text_add("RET\n");
 }
 
 static struct program *assemble(void)
 {
-	static struct diag_list d;
-	struct vfm_reject reject = {0};
-	struct program *p;
-	uint8_t *code;
-	uint32_t len;
+	const char *why;
+	struct program *p = text_assemble(&why);
 
-	diag_init(&d, "tables", text, (uint32_t)text_len);
-	if (asm_assemble(text, text_len, false, &code, &len, &d))
-		FAIL("it does not assemble");
-	p = program_new(code, len, 0, &reject);
-	free(code);
 	if (!p)
-		FAIL("it is rejected: %s", reject.reason);
+		FAIL("%s", why);
 	return p;
 }
 
@@ -159,15 +131,15 @@ static void check_bursts(const struct program *p, enum jit_tier tier, struct sha
 	struct jit *j;
 
 	assert_int_equal(jit_new(p, tier, VFM_DEFAULT_INSN_LIMIT, &j), 0);
-	if (below(2))
+	if (text_below(2))
 		jit_hint_from(j, 0);
 	for (unsigned burst = 0; burst < 3; burst++) {
-		uint32_t n = 1 + below(MAX_BURST), few = 1 + below(4), step = below(2) * 600000;
+		uint32_t n = 1 + text_below(MAX_BURST), few = 1 + text_below(4), step = text_below(2) * 600000;
 
 		for (uint32_t i = 0; i < n; i++) {
 			for (uint32_t k = 0; k < PACKET_BYTES; k++)
-				bytes[i][k] = (uint8_t)below(few);
-			now += below(step + 1);
+				bytes[i][k] = (uint8_t)text_below(few);
+			now += text_below(step + 1);
 			packets[i] = (struct vfm_packet){.data = bytes[i], .len = PACKET_BYTES, .time_us = now};
 			shards[i] = mine[i % 5 == 1];
 		}
@@ -183,7 +155,7 @@ static void check_bursts(const struct program *p, enum jit_tier tier, struct sha
 		for (unsigned k = 0; k < 2; k++) {
 			if (shard_digest(twin[k]) != shard_digest(mine[k]))
 				FAIL("%s, burst %u: the tables differ", jit_tier_name(tier), burst);
-			for (uint32_t t = 0; t < TABLES && below(2); t++) {
+			for (uint32_t t = 0; t < TABLES && text_below(2); t++) {
 				table_changes_clear(twin[k]->tables[t]);
 				table_changes_clear(mine[k]->tables[t]);
 			}
@@ -250,11 +222,11 @@ static void a_store_between_load_and_store_may_evict_the_key(void **state)
 	struct jit *j;
 
 	(void)state;
-	text_len = 0;
-	add("TABLE 0, 1, 0\n"
-	    "LD8 0\nDUP\nFLOW_LOAD 0\nPUSH 1\nADD\n" /* 1, and its value + 1 */
-	    "LD8 1\nPUSH 7\nFLOW_STORE 0\n"
-	    "FLOW_STORE 0\nLD8 0\nFLOW_LOAD 0\nPUSH 10\nMUL\nLD8 1\nFLOW_LOAD 0\nADD\nRET\n");
+	text_begin(0);
+	text_add("TABLE 0, 1, 0\n"
+		 "LD8 0\nDUP\nFLOW_LOAD 0\nPUSH 1\nADD\n" /* 1, and its value + 1 */
+		 "LD8 1\nPUSH 7\nFLOW_STORE 0\n"
+		 "FLOW_STORE 0\nLD8 0\nFLOW_LOAD 0\nPUSH 10\nMUL\nLD8 1\nFLOW_LOAD 0\nADD\nRET\n");
 	p = assemble();
 	shards[0] = program_shard_new(p, &options);
 	assert_non_null(shards[0]);
