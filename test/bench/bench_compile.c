@@ -49,7 +49,7 @@ static int rounds = ROUNDS;
 static int compile(const struct program *p, enum step step, struct measured *m)
 {
 	uint64_t start_ns = bench_thread_ns();
-	size_t scalar, vector;
+	size_t scalar, loop, vector;
 	struct jit *j;
 	int err = jit_new(p, step_tiers[step], VFM_DEFAULT_INSN_LIMIT, &j);
 
@@ -57,8 +57,9 @@ static int compile(const struct program *p, enum step step, struct measured *m)
 	if (err)
 		return err;
 	(void)jit_code(j, &scalar);
+	(void)jit_loop_code(j, &loop);
 	(void)jit_vector_code(j, &vector);
-	m->bytes[step] = scalar + vector;
+	m->bytes[step] = scalar + loop + vector;
 	jit_free(j);
 	return 0;
 }
