@@ -301,7 +301,7 @@ void jit_set_times(uint32_t n, const struct vfm_packet *packets, struct shard *c
 
 static struct vfm_result restart(const struct jit_lanes *l, const struct vfm_packet *packet, struct shard *s)
 {
-	struct jit_env env = {.shard = s, .input = packet->input, .hint_table = JIT_NO_HINT};
+	struct jit_env env = {.shard = s, .input = packet->input, .parsed = JIT_NOTHING_PARSED, .hint_table = JIT_NO_HINT};
 	struct jit_ret ret = l->restart(packet->data, packet->len, &env);
 
 	return (struct vfm_result){ret.value, (int)ret.error};
@@ -320,6 +320,7 @@ static uint32_t go_on(const struct jit_lanes *l, const struct group *g, uint32_t
 	struct jit_env env = {.shards = shards + i,
 			      .results = results + i,
 			      .end = packets + i + ones(g->continued >> i),
+			      .parsed = JIT_NOTHING_PARSED,
 			      .hint_table = g->known ? l->hint->table : JIT_NO_HINT,
 			      .hinted = g->hinted + i,
 			      .lane = &g->args.live[0][i]};
