@@ -380,7 +380,7 @@ static void policies_equal_the_machine(void **state)
 	expect_share(seen.accepted, 200, "are accepted");
 	if (jit_best_tier() < JIT_AVX2)
 		return;
-	expect_share(seen.together, 40, "run in vector code");
+	expect_share(seen.together, 50, "run in vector code");
 	expect_share(seen.continued, 25, "go on where they left it");
 }
 
